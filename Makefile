@@ -1,0 +1,27 @@
+# What is done here every day. `make` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help drill test check bench schema
+
+CARGO ?= cargo
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+drill: ## one real drill: five nodes in three datacenters lose that of the leader
+	$(CARGO) run --release --locked -- run scenarios/leader-datacenter-loss.yaml
+
+test: ## all tests
+	$(CARGO) test --locked
+
+check: ## format, lints, tests, licences and advisories
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- --deny warnings
+	$(MAKE) test
+	@CARGO="$(CARGO)" .ci/deny
+
+bench: ## what recording and the load cost; how late faults are; set-up and tear-down
+	$(CARGO) bench --locked --bench workload --bench drill
+
+schema: ## the JSON Schema of scenarios, beside them, for editors
+	$(CARGO) run --quiet --locked -- schema > scenarios/scenario.schema.json.new
+	mv scenarios/scenario.schema.json.new scenarios/scenario.schema.json

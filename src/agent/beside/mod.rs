@@ -1,0 +1,19 @@
+//! The agent that stands beside a node in the node's own network namespace: in a container of its own, or in an
+//! ephemeral container of a pod. It makes the node's network condition true by the kernel, and lets the kernel
+//! take it back when the agent ends, however it ends.
+//!
+//! It needs NET_ADMIN, and `/dev/net/tun` to shape; no shell, no `/proc`, no `/sys`.
+//! Deliberately absent: names of nodes and zones. It is told addresses.
+
+pub mod connect;
+mod destroy;
+mod interfaces;
+mod keeper;
+mod netfilter;
+mod netlink;
+pub mod probe;
+pub mod protocol;
+mod serve;
+mod shaper;
+
+pub use serve::{Ended, serve};

@@ -1,0 +1,179 @@
+//! Which rules make which links true.
+
+use std::net::IpAddr;
+
+use super::batch::{Batch, Hook, Table};
+use super::expression::{End, Expressions, Refusal, Version};
+use crate::agent::beside::interfaces::Interface;
+use crate::agent::beside::protocol::{HeldLink, Way};
+use crate::condition::Delivery;
+
+/// What the shaper's frames carry on their second way through a device, so that they are not shaped again. It does not
+/// leave the namespace.
+const MARK: u32 = 0x6669_7265;
+
+const NOTE: &str = "firedrill link ";
+
+/// An interface, and the shaper's device in front of it if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::agent::beside) struct Wire {
+    pub(in crate::agent::beside) interface: Interface,
+    pub(in crate::agent::beside) shaper: Option<Device>,
+}
+
+impl Wire {
+    /// An interface with nothing in front of it.
+    pub(in crate::agent::beside) fn bare(interface: Interface) -> Wire {
+        Wire { interface, shaper: None }
+    }
+}
+
+/// A device of the shaper's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::agent::beside) struct Device {
+    pub(in crate::agent::beside) index: u32,
+    pub(in crate::agent::beside) name: String,
+}
+
+/// The number of the link that a rule is noted with.
+pub(super) fn noted(comment: &str) -> Option<usize> {
+    comment.strip_prefix(NOTE)?.parse().ok()
+}
+
+pub(super) fn write(batch: &mut Batch, links: &[HeldLink], wires: &[Wire]) {
+    for way in [Way::In, Way::Out] {
+        cuts(batch, links, way);
+        refusals(batch, links, way);
+    }
+    for wire in wires {
+        devices(batch, links, wire);
+    }
+}
+
+/// What a packet of this way is called at.
+fn chain(table: Table, way: Way) -> &'static str {
+    match (table, way) {
+        (Table::Device, Way::In) => "arriving",
+        (Table::Device, Way::Out) => "leaving",
+        (Table::Internet, Way::In) => "input",
+        (Table::Internet, Way::Out) => "output",
+    }
+}
+
+/// Where the other end's address stands.
+fn far_end(way: Way) -> End {
+    match way {
+        Way::In => End::Source,
+        Way::Out => End::Destination,
+    }
+}
+
+/// Each link of this way with its number, and each address of it.
+fn of(links: &[HeldLink], way: Way) -> impl Iterator<Item = (String, &HeldLink, IpAddr)> {
+    let links = links.iter().enumerate().filter(move |(_, held)| held.way == way);
+    links.flat_map(|(number, held)| {
+        let peers = held.peers.iter().map(|peer| peer.to_canonical());
+        peers.map(move |peer| (format!("{NOTE}{number}"), held, peer))
+    })
+}
+
+/// What is dropped, at any device.
+fn cuts(batch: &mut Batch, links: &[HeldLink], way: Way) {
+    let (table, name) = (Table::Device, chain(Table::Device, way));
+    batch.empty_chain(table, name, None);
+    // As ARP, which is not IP: who is where on the wire is no message between nodes.
+    batch.rule(table, name, "", |e| {
+        e.neighbour_discovery();
+        e.accept();
+    });
+    for (note, held, peer) in of(links, way) {
+        let share = match held.link.delivery {
+            Delivery::Drop => 1.0,
+            _ if held.is_shaped() => continue,
+            _ => held.link.loss.fraction(),
+        };
+        if share > 0.0 {
+            batch.rule(table, name, &note, |e| {
+                e.address(far_end(way), peer, true);
+                e.share(share);
+                e.count();
+                e.drop();
+            });
+        }
+    }
+}
+
+/// What is refused. Refusals themselves pass: each may be the answer of a rule at the other hook, or at the other end.
+fn refusals(batch: &mut Batch, links: &[HeldLink], way: Way) {
+    let (table, name) = (Table::Internet, chain(Table::Internet, way));
+    let hook = match way {
+        Way::In => Hook::Input,
+        Way::Out => Hook::Output,
+    };
+    batch.empty_chain(table, name, Some(hook));
+    // Each at the hook of its own way first, so that it counts what it caught itself.
+    let refused: Vec<_> = of(links, way)
+        .chain(of(links, way.other()))
+        .filter(|(_, held, _)| held.link.delivery.is_refusal())
+        .collect();
+    if refused.is_empty() {
+        return;
+    }
+    let passing: [fn(&mut Expressions); 4] = [
+        |e| e.reset(),
+        |e| e.unreachable(Version::V4),
+        |e| e.unreachable(Version::V6),
+        |e| e.neighbour_discovery(),
+    ];
+    for only in passing {
+        batch.rule(table, name, "", |e| {
+            only(e);
+            e.accept();
+        });
+    }
+    for (note, held, peer) in refused {
+        let mut refuse = |tcp, how| {
+            batch.rule(table, name, &note, |e| {
+                e.address(far_end(way), peer, false);
+                e.tcp(tcp);
+                e.count();
+                e.refuse(how);
+            });
+        };
+        // Whichever way was told: half a connection is none, and one whose answers alone were refused would hang.
+        refuse(true, Refusal::Reset);
+        if held.link.delivery == Delivery::Reject && held.way == way {
+            refuse(false, Refusal::Unreachable);
+        }
+    }
+}
+
+/// The chains of one interface: its hooks into the cuts, and the way through the shaper and back.
+fn devices(batch: &mut Batch, links: &[HeldLink], wire: &Wire) {
+    let (table, device) = (Table::Device, wire.interface.name.as_str());
+    let (from, to) = (format!("from {device}"), format!("to {device}"));
+    batch.empty_chain(table, &from, Some(Hook::Ingress(device)));
+    batch.rule(table, &from, "", |e| e.jump(chain(table, Way::In)));
+    batch.empty_chain(table, &to, Some(Hook::Egress(device)));
+    batch.rule(table, &to, "", |e| e.jump(chain(table, Way::Out)));
+    let Some(shaper) = &wire.shaper else { return };
+    batch.rule(table, &to, "", |e| {
+        e.marked(MARK);
+        e.accept();
+    });
+    for (note, held, peer) in of(links, Way::Out) {
+        if held.link.delivery != Delivery::Drop && held.is_shaped() {
+            batch.rule(table, &to, &note, |e| {
+                e.address(End::Destination, peer, true);
+                e.count();
+                e.forward(shaper.index);
+            });
+        }
+    }
+    let back = format!("shaped {device}");
+    batch.empty_chain(table, &back, Some(Hook::Ingress(&shaper.name)));
+    batch.rule(table, &back, "", |e| {
+        e.mark(MARK);
+        e.forward(wire.interface.index);
+    });
+}

@@ -1,0 +1,144 @@
+//! Linearizable registers (Herlihy & Wing, "Linearizability: a correctness condition for concurrent
+//! objects"): each operation takes effect at one instant between its call and its return.
+//!
+//! Linearizability is local, so each register is judged by itself. A register begins never written.
+//! An operation that failed did not happen; an unknown read is no read; any other unknown operation
+//! may take effect at any instant after its call, or never. A compare-and-set that found another
+//! value is an observation. Time and memory are bounded: what does not fit is inconclusive, and it
+//! is said where.
+
+mod explain;
+mod prepared;
+mod search;
+mod seen;
+
+use std::collections::{BTreeMap, HashMap};
+
+use prepared::{Action, Op};
+use search::Answer;
+
+use super::view::{counted, reply};
+use super::{Check, Finding, tell};
+use crate::history::{Call, Key, Operation, Outcome, Record, Reply};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Linearizable {
+    /// How many states may be visited for one register.
+    pub steps: u64,
+}
+
+impl Default for Linearizable {
+    fn default() -> Self {
+        Linearizable { steps: 5_000_000 }
+    }
+}
+
+/// The operations on one register that count, and what each does.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Register<'a> {
+    operations: Vec<&'a Operation>,
+    ops: Vec<Op>,
+}
+
+impl Check for Linearizable {
+    fn name(&self) -> &'static str {
+        "linearizable"
+    }
+
+    fn check(&self, record: &Record) -> Finding {
+        let (mut n, mut registers, mut broken) = (0, 0, 0);
+        let (mut first_broken, mut first_stuck) = (None, None);
+        // Prepared for the search, operations are several times as large: one register at a time.
+        for (key, operations) in gather(record) {
+            let register = Register::of(operations);
+            if register.ops.is_empty() {
+                continue;
+            }
+            n += register.ops.len();
+            registers += 1;
+            let mut steps = self.steps;
+            match search::search(&register.ops, &mut steps) {
+                Answer::Yes => {}
+                Answer::No(at) => {
+                    broken += 1;
+                    first_broken.get_or_insert((key, register, at));
+                }
+                Answer::GaveUp(at) => {
+                    first_stuck.get_or_insert((key, register.operations[at]));
+                }
+            }
+        }
+        if n == 0 {
+            return Finding::inconclusive("no register was read or written");
+        }
+        let finding = match (first_broken, first_stuck) {
+            (Some((key, register, at)), _) => {
+                let mut finding = explain::finding(record, key, &register, at, self.steps);
+                if broken > 1 {
+                    let more = tell::count(broken - 1, "more register");
+                    finding.summary += &format!(" (and {more} broken)");
+                }
+                finding
+            }
+            (None, Some((key, o))) => Finding::inconclusive(format!(
+                "gave up on register k{key} after {} states; more keys make it easier",
+                self.steps
+            ))
+            .with_evidence(["it got as far as:".to_string(), tell::operation(record, o)]),
+            (None, None) => {
+                let keys = tell::count(registers, "register");
+                Finding::pass(format!("{} on {keys} are linearizable", tell::count(n, "operation")))
+            }
+        };
+        finding
+            .with_figure("operations", n as f64)
+            .with_figure("registers", registers as f64)
+            .with_figure("broken_registers", broken as f64)
+    }
+}
+
+/// The operations on each register, in the order of invocation.
+fn gather(record: &Record) -> BTreeMap<Key, Vec<&Operation>> {
+    let mut registers: BTreeMap<Key, Vec<&Operation>> = BTreeMap::new();
+    for o in counted(record) {
+        if let Call::Read { key } | Call::Write { key, .. } | Call::Cas { key, .. } = o.call {
+            registers.entry(key).or_default().push(o);
+        }
+    }
+    registers
+}
+
+impl<'a> Register<'a> {
+    /// Those of one register's operations that count.
+    fn of(mut operations: Vec<&'a Operation>) -> Register<'a> {
+        let mut values: HashMap<i64, u32> = HashMap::new();
+        let mut ops = Vec::with_capacity(operations.len());
+        operations.retain(|o| {
+            let action = action(o, &mut values);
+            let returned = o.returned.filter(|_| o.outcome.is_ok()).map(|t| t.0);
+            ops.extend(action.map(|action| Op { action, invoked: o.invoked.0, returned }));
+            action.is_some()
+        });
+        Register { operations, ops }
+    }
+}
+
+/// What an operation does, if it counts. Values are numbered from 1 as they turn up.
+fn action(o: &Operation, values: &mut HashMap<i64, u32>) -> Option<Action> {
+    let mut number = |value: i64| {
+        let next = values.len() as u32 + 1;
+        *values.entry(value).or_insert(next)
+    };
+    Some(match (&o.call, reply(o)) {
+        _ if matches!(o.outcome, Outcome::Fail(_)) => return None,
+        (Call::Read { .. }, Some(Reply::Value(value))) => Action::Read(value.map_or(0, number)),
+        (Call::Write { value, .. }, _) => Action::Write(number(*value)),
+        (Call::Cas { from, .. }, Some(Reply::Swapped(false))) => Action::Missed(number(*from)),
+        (Call::Cas { from, to, .. }, _) => Action::Swap(number(*from), number(*to)),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

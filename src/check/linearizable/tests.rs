@@ -1,0 +1,303 @@
+//! The register search against trying every order, and what the check says.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::prepared::{Action, Op};
+use super::search::{Answer, search};
+use super::*;
+use crate::check::Verdict;
+use crate::check::invented::{add, cases, done, ms, record, unknown, value};
+use crate::history::{Stage, Time};
+
+fn verdict(ops: &[Op]) -> Answer {
+    search(ops, &mut 1_000_000)
+}
+
+/// Tries every order: after each prefix any operation may come that was invoked before all that are
+/// left have returned; an unknown one may stay out.
+fn oracle(ops: &[Op]) -> bool {
+    fn go(ops: &[Op], left: u32, value: u32, seen: &mut HashSet<(u32, u32)>) -> bool {
+        let known = (0..ops.len()).filter(|i| left & (1 << i) != 0 && ops[*i].returned.is_some());
+        if known.clone().next().is_none() {
+            return true;
+        }
+        if !seen.insert((left, value)) {
+            return false;
+        }
+        let first_return = known.filter_map(|i| ops[i].returned).min().unwrap();
+        (0..ops.len()).filter(|i| left & (1 << i) != 0).any(|i| {
+            let next = match ops[i].action {
+                _ if ops[i].invoked > first_return => None,
+                Action::Read(v) => (v == value).then_some(value),
+                Action::Missed(v) => (v != value).then_some(value),
+                Action::Write(v) => Some(v),
+                Action::Swap(from, to) => (from == value).then_some(to),
+            };
+            next.is_some_and(|next| go(ops, left & !(1 << i), next, seen))
+        })
+    }
+    go(ops, (1u32 << ops.len()) - 1, 0, &mut HashSet::new())
+}
+
+fn any_op(values: u32) -> impl Strategy<Value = Op> {
+    let action = prop_oneof![
+        3 => (0..=values).prop_map(Action::Read),
+        3 => (1..=values).prop_map(Action::Write),
+        2 => (1..=values, 1..=values).prop_map(|(a, b)| Action::Swap(a, b)),
+        1 => (1..=values).prop_map(Action::Missed),
+    ];
+    (action, 0u64..24, 0u64..10, 0u8..5).prop_map(|(action, invoked, took, unknown)| {
+        let observes = matches!(action, Action::Read(_) | Action::Missed(_));
+        let returned = (unknown > 0 || observes).then_some(invoked + took);
+        Op { action, invoked, returned }
+    })
+}
+
+/// A run of a correct register: operations take effect at one instant each; some outcomes are then
+/// forgotten.
+fn correct_run() -> impl Strategy<Value = Vec<Op>> {
+    let one = (0u8..4, 1u32..4, 1u32..4, 0u64..40, 0u64..6, 0u64..6, 0u8..6);
+    proptest::collection::vec(one, 1..14).prop_map(|mut plans| {
+        plans.sort_by_key(|p| p.3);
+        let mut value = 0;
+        let mut ops = vec![];
+        for (kind, a, b, at, before, after, known) in plans {
+            let at = at * 10 + 100;
+            let happens = known > 0 || a > 1;
+            let (action, new) = match kind {
+                0 => (Action::Read(value), value),
+                1 => (Action::Write(a), a),
+                2 if value == 0 || value == a => (Action::Missed(value + 1), value),
+                _ if value == 0 => (Action::Missed(a), 0),
+                _ => (Action::Swap(value, b), b),
+            };
+            let observes = matches!(action, Action::Read(_) | Action::Missed(_));
+            if happens || observes {
+                value = new;
+            }
+            let returned = (known > 0 || observes).then_some(at + after * 10);
+            ops.push(Op { action, invoked: at - before * 10, returned });
+        }
+        ops
+    })
+}
+
+/// The same with values that are written once, long overlaps and compare-and-sets that miss.
+fn distinct_run() -> impl Strategy<Value = Vec<Op>> {
+    let one = (0u8..7, any::<u8>(), 0u64..60, 0u64..120, 0u64..120, 0u8..6);
+    proptest::collection::vec(one, 1..40).prop_map(|mut plans| {
+        plans.sort_by_key(|p| p.2);
+        let (mut value, mut ops) = (0, vec![]);
+        for (i, (kind, pick, at, before, after, known)) in plans.into_iter().enumerate() {
+            let (at, fresh) = (at * 10 + i as u64 + 1000, i as u32 + 1);
+            let other = u32::from(pick) % fresh;
+            let action = match kind {
+                0..=2 => Action::Read(value),
+                3 | 4 => Action::Write(fresh),
+                5 if other != 0 && other != value => Action::Missed(other),
+                _ if known == 0 && pick % 2 == 0 && other != 0 => Action::Swap(other, fresh),
+                _ if value != 0 => Action::Swap(value, fresh),
+                _ => Action::Write(fresh),
+            };
+            let observes = matches!(action, Action::Read(_) | Action::Missed(_));
+            let happens = known > 0 || pick % 3 > 0;
+            value = match action {
+                Action::Write(v) if happens => v,
+                Action::Swap(from, to) if from == value && happens => to,
+                _ => value,
+            };
+            let returned = (known > 0 || observes).then_some(at + after);
+            ops.push(Op { action, invoked: at - before, returned });
+        }
+        ops
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(3000))]
+
+    #[test]
+    fn the_search_agrees_with_trying_every_order(
+        ops in proptest::collection::vec(any_op(3), 1..9)
+    ) {
+        let expected = oracle(&ops);
+        prop_assert_eq!(verdict(&ops) == Answer::Yes, expected, "{:?}", ops);
+    }
+
+    #[test]
+    fn few_values_and_many_unknown_writes_agree_too(
+        ops in proptest::collection::vec(any_op(2), 1..12)
+    ) {
+        prop_assert_eq!(verdict(&ops) == Answer::Yes, oracle(&ops), "{:?}", ops);
+    }
+
+    #[test]
+    fn distinct_values_agree_too(ops in proptest::collection::vec(any_op(7), 3..12)) {
+        prop_assert_eq!(verdict(&ops) == Answer::Yes, oracle(&ops), "{:?}", ops);
+    }
+
+    #[test]
+    fn a_correct_run_whose_writes_overlap_widely_is_linearizable(ops in distinct_run()) {
+        prop_assert_eq!(verdict(&ops), Answer::Yes, "{:?}", ops);
+    }
+
+    #[test]
+    fn every_run_of_a_correct_register_is_linearizable(ops in correct_run()) {
+        prop_assert_eq!(verdict(&ops), Answer::Yes, "{:?}", ops);
+    }
+
+    #[test]
+    fn what_remains_after_shrinking_is_still_a_proof(
+        ops in proptest::collection::vec(any_op(3), 3..9)
+    ) {
+        prop_assume!(!oracle(&ops));
+        let record = as_record(&ops);
+        let finding = Linearizable::default().check(&record);
+        prop_assert_eq!(finding.verdict, Verdict::Fail);
+        prop_assert!(finding.evidence.len() > 1);
+    }
+}
+
+fn as_record(ops: &[Op]) -> Record {
+    let mut record = record("register");
+    let number = i64::from;
+    for (i, op) in ops.iter().enumerate() {
+        let (call, outcome) = match op.action {
+            Action::Read(v) => (Call::Read { key: 0 }, value((v > 0).then_some(number(v)))),
+            Action::Write(v) => (Call::Write { key: 0, value: number(v) }, done()),
+            Action::Swap(a, b) => (
+                Call::Cas { key: 0, from: number(a), to: number(b) },
+                Outcome::Ok(Reply::Swapped(true)),
+            ),
+            Action::Missed(a) => {
+                (Call::Cas { key: 0, from: number(a), to: 99 }, Outcome::Ok(Reply::Swapped(false)))
+            }
+        };
+        let (from, to) = (Time(op.invoked), op.returned.map_or(Time(op.invoked + 1), Time));
+        let outcome = if op.returned.is_some() { outcome } else { unknown() };
+        add(&mut record, i as u32, call, from, to, outcome);
+    }
+    record
+}
+
+fn write(v: i64) -> Call {
+    Call::Write { key: 0, value: v }
+}
+
+const READ: Call = Call::Read { key: 0 };
+
+fn run(record: &Record) -> crate::check::Finding {
+    Linearizable::default().check(record)
+}
+
+#[test]
+fn a_stale_read_is_told_with_the_write_that_it_missed() {
+    let mut r = record("register");
+    for i in 0..200 {
+        let t = f64::from(i) * 10.0;
+        add(&mut r, 1, write(i64::from(i)), ms(t), ms(t + 2.0), done());
+        add(&mut r, 2, READ, ms(t + 3.0), ms(t + 4.0), value(Some(i64::from(i))));
+    }
+    add(&mut r, 3, READ, ms(1995.0), ms(1996.0), value(Some(198)));
+    r.faults.push(crate::check::invented::kill(0, ms(1994.0), ms(3000.0)));
+    let finding = run(&r);
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert!(finding.summary.contains("stale: process 3 found 198"), "{}", finding.summary);
+    assert!(finding.summary.contains("during fault 1: kill n1"), "{}", finding.summary);
+    assert!(
+        finding.evidence.len() <= 4,
+        "the smallest history has three operations: {:#?}",
+        finding.evidence
+    );
+}
+
+#[test]
+fn a_value_that_comes_back_is_told_with_the_reads_that_tell_the_order() {
+    // Both writes overlap; 24 was read, then 25, and then 24 again when both had ended.
+    let read = |value, invoked, returned| Op { action: Action::Read(value), invoked, returned };
+    let write = |value, invoked, returned| Op { action: Action::Write(value), invoked, returned };
+    let ops = [
+        write(1, 10, Some(70)),
+        write(2, 11, Some(60)),
+        read(1, 20, Some(30)),
+        read(2, 65, Some(90)),
+        read(1, 80, Some(95)),
+    ];
+    let finding = run(&as_record(&ops));
+    let words = "stale: process 4 found 1, ";
+    assert!(finding.summary.contains(words), "{}", finding.summary);
+    let order = "process 2 had read 1 before process 3 read 2";
+    assert!(finding.summary.contains(order), "{}", finding.summary);
+}
+
+#[test]
+fn an_unknown_write_may_take_effect_long_after_or_never() {
+    let mut r = record("register");
+    add(&mut r, 1, write(1), ms(0.0), ms(1.0), done());
+    add(&mut r, 2, write(2), ms(2.0), ms(3.0), unknown());
+    add(&mut r, 3, READ, ms(10.0), ms(11.0), value(Some(1)));
+    add(&mut r, 3, READ, ms(20.0), ms(21.0), value(Some(2)));
+    assert_eq!(run(&r).verdict, Verdict::Pass);
+    add(&mut r, 3, READ, ms(30.0), ms(31.0), value(Some(1)));
+    assert_eq!(run(&r).verdict, Verdict::Fail, "it cannot take effect twice");
+}
+
+#[test]
+fn a_failed_write_never_happened_and_an_unknown_read_says_nothing() {
+    let mut r = record("register");
+    add(&mut r, 1, write(1), ms(0.0), ms(1.0), done());
+    add(&mut r, 2, write(2), ms(2.0), ms(3.0), Outcome::Fail("refused".into()));
+    add(&mut r, 2, READ, ms(4.0), ms(5.0), unknown());
+    add(&mut r, 3, READ, ms(10.0), ms(11.0), value(Some(1)));
+    assert_eq!(run(&r).verdict, Verdict::Pass);
+    add(&mut r, 3, READ, ms(12.0), ms(13.0), value(Some(2)));
+    let finding = run(&r);
+    assert!(finding.summary.contains("nobody ever wrote"), "{}", finding.summary);
+}
+
+#[test]
+fn at_equal_instants_a_call_comes_before_a_return() {
+    let mut r = record("register");
+    add(&mut r, 1, write(1), ms(0.0), ms(5.0), done());
+    add(&mut r, 2, READ, ms(5.0), ms(6.0), value(None));
+    assert_eq!(run(&r).verdict, Verdict::Pass);
+}
+
+#[test]
+fn reads_of_a_replica_do_not_count() {
+    let mut r = record("register");
+    add(&mut r, 1, write(1), ms(0.0), ms(1.0), done());
+    add(&mut r, 2, READ, ms(5.0), ms(6.0), value(None));
+    r.operations[1].stage = Stage::Replica("n1".into());
+    assert_eq!(run(&r).verdict, Verdict::Pass);
+    r.operations[1].stage = Stage::Final;
+    assert_eq!(run(&r).verdict, Verdict::Fail);
+}
+
+#[test]
+fn what_exceeds_the_budget_is_inconclusive_and_says_where() {
+    let mut r = record("register");
+    for i in 0..40 {
+        add(&mut r, i, write(i64::from(i % 7)), ms(0.0), ms(100.0), done());
+    }
+    for i in 0..20 {
+        add(&mut r, 50, READ, ms(101.0 + f64::from(i)), ms(101.5 + f64::from(i)), value(Some(9)));
+    }
+    add(&mut r, 60, write(9), ms(0.0), ms(100.0), done());
+    for i in 0..20 {
+        add(
+            &mut r,
+            51,
+            READ,
+            ms(50.0 + f64::from(i)),
+            ms(50.5 + f64::from(i)),
+            value(Some(i64::from(i % 7))),
+        );
+    }
+    add(&mut r, 52, READ, ms(200.0), ms(201.0), value(Some(3)));
+    let finding = Linearizable { steps: 50 }.check(&r);
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+    assert!(finding.evidence[1].contains("process"), "{:?}", finding.evidence);
+}

@@ -1,0 +1,72 @@
+//! What the target of a scenario can do, asked while planning. An engine is asked only where it matters, and once.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::agent::beside::protocol::Shaping;
+use crate::condition::Condition;
+use crate::scenario::Target;
+use crate::target::{docker, local};
+
+/// What an engine said, or why it said nothing.
+type Said = Result<Shaping, String>;
+
+/// What engines said before: a scenario that is repeated is planned anew each time.
+static ASKED: Mutex<BTreeMap<Option<String>, Said>> = Mutex::new(BTreeMap::new());
+
+/// The target of one scenario.
+#[derive(Debug)]
+pub(super) struct Abilities<'a> {
+    target: &'a Target,
+    shaping: OnceCell<Said>,
+}
+
+impl<'a> Abilities<'a> {
+    pub(super) fn new(target: &'a Target) -> Self {
+        Abilities { target, shaping: OnceCell::new() }
+    }
+
+    /// Why it cannot make a condition true, and what could. An engine that does not answer is no reason here: a
+    /// plan can be read without one, and a drill says so itself.
+    pub(super) fn cannot(&self, condition: &Condition) -> Option<String> {
+        match self.target {
+            Target::Local(_) => local::cannot(condition),
+            Target::Docker(spec) if docker::is_shaped(condition) => {
+                match self.shaping.get_or_init(|| ask(spec.engine.as_deref())) {
+                    Ok(Shaping::Nothing(why)) => {
+                        Some(format!("its traffic cannot be shaped: {why}"))
+                    }
+                    Ok(Shaping::Netem | Shaping::Tap) | Err(_) => None,
+                }
+            }
+            Target::Docker(_) | Target::Kubernetes(_) => None,
+        }
+    }
+
+    /// By what links will be shaped, in words; `None` where it did not matter.
+    pub(super) fn shaping(&self) -> Option<String> {
+        Some(match self.shaping.get()? {
+            Ok(Shaping::Netem) => "the kernel's netem".into(),
+            Ok(Shaping::Tap) => {
+                "the agent's own shaper, behind a TAP device: this release has no use of netem"
+                    .into()
+            }
+            Ok(Shaping::Nothing(why)) => format!("nothing: {why}"),
+            Err(why) => format!("not known yet: {why}"),
+        })
+    }
+}
+
+fn ask(engine: Option<&str>) -> Said {
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = engine.map(String::from);
+    asked.entry(key).or_insert_with(|| ask_anew(engine)).clone()
+}
+
+fn ask_anew(engine: Option<&str>) -> Said {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("no runtime: {e}"))?;
+    let said = runtime.block_on(docker::shaping(engine, &super::own_binary()));
+    said.map_err(|e| e.to_string())
+}

@@ -1,0 +1,212 @@
+//! From what a scenario says to what a drill needs: the one place that knows both.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::inputs::Input;
+use super::{CliError, containers};
+use crate::check::Spec;
+use crate::drill::{self, Command, MakeDriver, SteadyState, guard::Guard};
+use crate::history::{Header, WorkloadFacts};
+use crate::inventory::{Inventory, NodeId};
+use crate::scenario::{self, ClientSpec, Hook, Scenario, Template, TemplateError, Workload};
+use crate::target::{Target, local};
+#[cfg(feature = "postgres")]
+use crate::workload::client::postgres;
+#[cfg(feature = "redis")]
+use crate::workload::client::redis;
+use crate::workload::client::{Driver, etcd, exec, store};
+use crate::workload::generate::Mix;
+use crate::workload::{Model, engine};
+
+/// How long the healed system is left in peace before the final reads.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Where a run has its things.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The run's name.
+    pub run: String,
+    /// The run's folder, which stays.
+    pub folder: PathBuf,
+    /// The nodes' data, which does not.
+    pub data: PathBuf,
+    /// The firedrill binary.
+    pub binary: PathBuf,
+}
+
+/// The target of a run. Nothing is started yet.
+pub fn target(input: &Input, places: &Places) -> Result<Arc<dyn Target>, CliError> {
+    let local = match &input.scenario.target.value {
+        scenario::Target::Local(local) => local,
+        scenario::Target::Docker(docker) => {
+            return Ok(Arc::new(containers::target(docker, input, places)?));
+        }
+        scenario::Target::Kubernetes(_) => {
+            let why = "target kubernetes comes with a later release; drill local or docker";
+            return Err(CliError::Invalid(why.into()));
+        }
+    };
+    let nodes = input.plan.inventory.nodes().iter().map(|n| (n.id.clone(), n.zone.clone()));
+    let options = local::Options {
+        run: places.run.clone(),
+        folder: places.folder.clone(),
+        data: places.data.clone(),
+        nodes: nodes.collect(),
+        command: command(local, &places.binary)?,
+        env: local.env.iter().map(|(name, text)| (name.clone(), text.value.clone())).collect(),
+        ports: local.ports.value.clone(),
+        peers: local.peers.value.clone(),
+        ready_port: local.ready.port.value.clone(),
+        ready_timeout: local.ready.timeout.0,
+        stop_timeout: local.stop_timeout.0,
+        binary: places.binary.clone(),
+    };
+    let target = local::Local::new(options).map_err(|e| CliError::Invalid(e.to_string()))?;
+    Ok(Arc::new(target))
+}
+
+/// The command of a node: the user's, or the embedded store.
+fn command(local: &scenario::Local, binary: &Path) -> Result<Vec<Template>, CliError> {
+    if let Some(command) = &local.command {
+        return Ok(command.iter().map(|template| template.value.clone()).collect());
+    }
+    let mut argv = vec![Template::literal(binary.to_string_lossy())];
+    let store = "store --name {name} --listen-client {listen.client} --listen-peer {listen.peer} \
+                 --member {peers} --data {data}";
+    let words = store.split_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>();
+    argv.extend(words.map_err(|e: TemplateError| CliError::Invalid(e.to_string()))?);
+    for bug in local.bugs.iter() {
+        argv.extend(["--bug", bug.name()].map(Template::literal));
+    }
+    Ok(argv)
+}
+
+/// What makes the clients once it is known where the nodes are.
+pub fn driver(scenario: &Scenario, run: &str) -> MakeDriver {
+    let workload = scenario.workload.clone();
+    let run = run.to_string();
+    let salt = rand::random(); // tells this run's writes from those of another
+    Box::new(move |inventory: &Inventory| {
+        let timeout = workload.timeout.0;
+        let driver: Arc<dyn Driver> = match workload.client {
+            ClientSpec::Store => {
+                let opening = (workload.model == Model::Bank)
+                    .then_some((workload.keys.value, Model::OPENING_BALANCE));
+                Arc::new(store::StoreDriver::new(endpoints(inventory), timeout, salt, opening))
+            }
+            ClientSpec::Etcd => {
+                let Workload { model, keys, .. } = workload;
+                Arc::new(etcd::Etcd::new(inventory, model, keys.value, timeout, &run)?)
+            }
+            #[cfg(feature = "redis")]
+            ClientSpec::Redis(client) => {
+                let scenario::RedisClient { master, username, password } = client;
+                let options = redis::Options { master, username, password };
+                Arc::new(redis::Redis::new(inventory, options, timeout, &run)?)
+            }
+            #[cfg(feature = "postgres")]
+            ClientSpec::Postgres(client) => {
+                let scenario::PostgresClient { user, password, database } = client;
+                let Workload { model, keys, .. } = workload;
+                let login = postgres::Login { user, password, database };
+                Arc::new(postgres::Postgres::new(
+                    inventory, login, model, keys.value, timeout, &run,
+                )?)
+            }
+            #[cfg(not(feature = "redis"))]
+            ClientSpec::Redis(_) => return Err(not_built("redis")),
+            #[cfg(not(feature = "postgres"))]
+            ClientSpec::Postgres(_) => return Err(not_built("postgres")),
+            ClientSpec::Exec(client) => Arc::new(exec::Exec::new(exec::Options {
+                command: client.command.into(),
+                inventory: inventory.clone(),
+                model: workload.model,
+                keys: workload.keys.value,
+                timeout,
+                run,
+            })),
+        };
+        Ok(driver)
+    })
+}
+
+/// Validation has said so with the scenario's line; this is for who drives without it.
+#[cfg(not(all(feature = "redis", feature = "postgres")))]
+fn not_built(client: &'static str) -> crate::workload::client::ClientError {
+    let why = "this firedrill was built without it".into();
+    crate::workload::client::ClientError { client, why }
+}
+
+fn endpoints(inventory: &Inventory) -> Vec<(NodeId, String)> {
+    let client = |endpoints: &BTreeMap<String, String>| {
+        endpoints.get("client").or_else(|| endpoints.values().next()).cloned()
+    };
+    let nodes = inventory.nodes().iter();
+    nodes.filter_map(|n| Some((n.id.clone(), client(&n.endpoints)?))).collect()
+}
+
+/// Everything else that a drill needs to know.
+pub fn options(input: &Input, places: &Places, began: String) -> drill::Options {
+    let Input { scenario, plan, .. } = input;
+    let workload = &scenario.workload;
+    let header = Header {
+        run: places.run.clone(),
+        scenario: scenario.name.clone(),
+        file: input.file.clone(),
+        labels: scenario.labels.clone(),
+        seed: plan.seed,
+        plan_digest: plan.digest(),
+        target: plan.target.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        began,
+        inventory: plan.inventory.clone(),
+        workload: WorkloadFacts {
+            client: workload.client.name().into(),
+            model: workload.model.to_string(),
+            workers: workload.workers(),
+            rate: workload.rate,
+            keys: workload.keys.value,
+            timeout: workload.timeout,
+        },
+    };
+    let steady = &scenario.steady_state;
+    let guard = |spec: &scenario::GuardSpec| Guard {
+        availability: spec.abort_when.availability,
+        window: spec.abort_when.length.0,
+    };
+    drill::Options {
+        folder: places.folder.clone(),
+        header,
+        plan: plan.clone(),
+        steady: SteadyState { window: steady.window.0, success: steady.success, rate: steady.rate },
+        guards: scenario.guards.iter().map(guard).collect(),
+        setup: scenario.setup.iter().map(hook).collect(),
+        teardown: scenario.teardown.iter().map(hook).collect(),
+        workload: engine::Options {
+            model: workload.model,
+            mix: Mix::of(workload.model),
+            keys: workload.keys.value,
+            seed: plan.seed,
+            rate: workload.rate,
+            workers: workload.workers(),
+            timeout: workload.timeout.0,
+            from: Default::default(),
+            until: Default::default(),
+        },
+        settle: SETTLE,
+    }
+}
+
+fn hook(hook: &Hook) -> Command {
+    Command { argv: hook.run.clone().into(), limit: hook.timeout.0 }
+}
+
+/// The scenario's checks, each with its line.
+pub fn checks(scenario: &Scenario) -> Vec<(Spec, Option<u32>)> {
+    let line =
+        |place: crate::fault::Place| (place.is_known() && place.source == 0).then_some(place.line);
+    scenario.checks.iter().map(|check| (check.value.clone(), line(check.place))).collect()
+}

@@ -1,0 +1,113 @@
+//! What firedrill starts of itself: a node of the embedded store, a guard before a node, the watchdog,
+//! the agent beside a node.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::Exit;
+use super::{CliError, terminal};
+use crate::drill::watchdog;
+use crate::quantity::Span;
+use crate::target::docker;
+use crate::{agent, store};
+
+#[derive(Debug, Parser)]
+#[command(name = "firedrill store", about = "A node of the embedded store")]
+struct Store {
+    #[command(flatten)]
+    options: store::Options,
+}
+
+/// A node of the embedded store, until SIGTERM.
+pub(super) fn store(args: Vec<OsString>) -> Result<Exit, CliError> {
+    let Store { options } = Store::parse_from(with_name("firedrill store", args));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|e| CliError::Failed(format!("no runtime: {e}")))?;
+    runtime.block_on(async {
+        let failed = |e: std::io::Error| CliError::Failed(format!("no signals: {e}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let shutdown = CancellationToken::new();
+        let told = shutdown.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.cancel();
+        });
+        store::serve(options, shutdown).await.map_err(|e| CliError::Invalid(e.to_string()))
+    })?;
+    Ok(Exit::Pass)
+}
+
+/// Becomes another program, tied to the runner's life. Returns only if it cannot.
+pub(super) fn guard(args: Vec<OsString>) -> Result<Exit, CliError> {
+    Err(CliError::Failed(agent::process::guard(args).to_string()))
+}
+
+/// Kills one process: what a helper container does that sees the host's processes.
+pub(super) fn agent_kill(args: Vec<OsString>) -> Result<Exit, CliError> {
+    let pid = args.first().and_then(|pid| pid.to_str()).and_then(|pid| pid.parse().ok());
+    let pid = pid.ok_or_else(|| CliError::Invalid("expected one process id".into()))?;
+    docker::kill_here(pid).map_err(CliError::Failed)?;
+    Ok(Exit::Pass)
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "firedrill watchdog", about = "Outlives the runner and heals what it left behind")]
+struct Watchdog {
+    /// The run's folder.
+    folder: PathBuf,
+    /// How long silence may last.
+    #[arg(long)]
+    lease_ms: u64,
+}
+
+/// The watchdog of a run, until the run is over.
+pub(super) fn watchdog(args: Vec<OsString>) -> Result<Exit, CliError> {
+    let Watchdog { folder, lease_ms } = Watchdog::parse_from(with_name("firedrill watchdog", args));
+    let left = watchdog::serve(&folder, Duration::from_millis(lease_ms))
+        .map_err(|e| CliError::Failed(e.to_string()))?;
+    for what in &left {
+        terminal::say(&format!("could not be restored: {what}"));
+    }
+    if !left.is_empty() {
+        let folder = folder.display();
+        terminal::say(&format!("to try again: firedrill heal {folder}; or do it by hand"));
+    }
+    Ok(if left.is_empty() { Exit::Pass } else { Exit::NotRestored })
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "firedrill agent", about = "Stands beside a node, in its network namespace")]
+struct Agent {
+    /// How long its input may be silent.
+    #[arg(long)]
+    lease: Span,
+}
+
+/// The agent beside a node, until its input or its lease ends. The end of the process is what heals.
+pub(super) fn agent(args: Vec<OsString>) -> Result<Exit, CliError> {
+    let Agent { lease } = Agent::parse_from(with_name("firedrill agent", args));
+    let failed = |e: &dyn std::fmt::Display| CliError::Failed(e.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| failed(&e))?;
+    let ended = runtime.block_on(agent::beside::serve(lease.0)).map_err(|e| failed(&e));
+    // A read of the input may be under way, and would be waited for.
+    runtime.shutdown_background();
+    if ended? == agent::beside::Ended::LeaseExpired {
+        terminal::say(&format!("no line for {lease}: this agent ends, and what it held with it"));
+    }
+    Ok(Exit::Pass)
+}
+
+fn with_name(name: &str, args: Vec<OsString>) -> Vec<OsString> {
+    std::iter::once(OsString::from(name)).chain(args).collect()
+}

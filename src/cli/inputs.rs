@@ -1,0 +1,107 @@
+//! Scenario files in, plans out: everything is read and planned before anything runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::abilities::Abilities;
+use super::args::{TargetKind, Variation};
+use super::{CliError, containers};
+use crate::condition::Condition;
+use crate::plan::{self, Plan};
+use crate::scenario::{self, Diagnostic, Scenario, Target};
+
+/// A scenario that is ready to run.
+#[derive(Debug)]
+pub struct Input {
+    /// The file, as it was given.
+    pub file: String,
+    /// Its text, before any override.
+    pub source: String,
+    /// The overrides that were applied to it.
+    pub set: Vec<(String, String)>,
+    /// What it says.
+    pub scenario: Scenario,
+    /// What will happen.
+    pub plan: Plan,
+    /// By what links will be shaped, in words, where any will be.
+    pub shaping: Option<String>,
+}
+
+/// A scenario that cannot run, and why: every mistake that was found, rendered.
+#[derive(Debug)]
+pub struct Refused {
+    /// The file, as it was given.
+    pub file: String,
+    /// The mistakes, in the order of their places.
+    pub why: Vec<String>,
+}
+
+/// The scenario files among these paths: files as they are, of folders every `*.yaml` and `*.yml` in it
+/// (not below it) but Compose files, in the order of their names.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = vec![];
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let wrong = |why: String| CliError::Invalid(format!("{}: {why}", path.display()));
+        let entries = fs::read_dir(path).map_err(|e| wrong(e.to_string()))?;
+        let mut found: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+        found.retain(|p| p.is_file() && p.extension().is_some_and(|e| e == "yaml" || e == "yml"));
+        found.retain(|p| !is_compose_file(p));
+        if found.is_empty() {
+            return Err(wrong("no scenario (*.yaml, *.yml) in this folder".into()));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+/// By its name, as Compose itself knows it: `compose.yaml`, `docker-compose.yml`, `compose-synchronous.yaml`. Such a
+/// file stands beside the scenarios that bring it up.
+fn is_compose_file(path: &Path) -> bool {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let stem = stem.strip_prefix("docker-").unwrap_or(&stem);
+    stem.strip_prefix("compose").is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+}
+
+/// The seed to use where none is given: new each time. Below 2^32, so that it can be read aloud.
+pub fn new_seed() -> u64 {
+    u64::from(rand::random::<u32>())
+}
+
+/// Reads a scenario, applies what the command line says, and plans it with this seed.
+pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<Input, Refused> {
+    let name = file.display().to_string();
+    let refused = |why: Vec<String>| Refused { file: name.clone(), why };
+    let render = |found: Vec<Diagnostic>| refused(found.iter().map(Diagnostic::render).collect());
+    let source =
+        fs::read_to_string(file).map_err(|e| refused(vec![format!("error: {name}: {e}")]))?;
+    let set = variation.set.clone();
+    let mut scenario = Scenario::parse(&name, &source, &set).map_err(render)?;
+    if let Some(kind) = variation.target {
+        let kind = match kind {
+            TargetKind::Local => scenario::TargetKind::Local,
+            TargetKind::Docker => scenario::TargetKind::Docker,
+            TargetKind::Kubernetes => scenario::TargetKind::Kubernetes,
+        };
+        scenario.retarget(kind).map_err(|why| refused(vec![format!("error: {why}")]))?;
+    }
+    let inventory = match &scenario.target.value {
+        Target::Local(local) => local.inventory(),
+        Target::Docker(docker) => containers::inventory(docker, file).map_err(|e| {
+            let place = scenario.target.place;
+            render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
+        })?,
+        // The plan refuses it, at its place in the file.
+        Target::Kubernetes(_) => Default::default(),
+    };
+    let seed = seed.or(variation.seed).or(scenario.seed).unwrap_or_else(new_seed);
+    let abilities = Abilities::new(&scenario.target.value);
+    let cannot = |condition: &Condition| abilities.cannot(condition);
+    let plan = plan::build(&scenario, &inventory, seed, &cannot).map_err(render)?;
+    let shaping = abilities.shaping();
+    Ok(Input { file: name, source, set, scenario, plan, shaping })
+}

@@ -1,0 +1,164 @@
+//! The laws of [`Condition::join`], by properties; and joins that break them, which must be caught.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::*;
+
+fn link() -> impl Strategy<Value = Link> {
+    let delivery = prop_oneof![
+        Just(Delivery::Pass),
+        Just(Delivery::Reset),
+        Just(Delivery::Reject),
+        Just(Delivery::Drop)
+    ];
+    let bandwidth = prop::option::of((1..4_u64).prop_map(|n| Bandwidth::bits(n * 1000)));
+    let share = || (0..3_u8).prop_map(|n| Ratio::new(f64::from(n) / 4.0));
+    let shares = (share(), share(), share(), share(), share());
+    let times = (0..3_u64, 0..3_u64).prop_map(|(a, b)| (Span::millis(a), Span::millis(b)));
+    (delivery, times, bandwidth, shares).prop_map(
+        |(delivery, (latency, jitter), bandwidth, shares)| {
+            let (loss, duplicate, corrupt, reorder, correlation) = shares;
+            let timing = Link { delivery, latency, jitter, bandwidth, ..Link::default() };
+            Link { loss, duplicate, corrupt, reorder, correlation, ..timing }
+        },
+    )
+}
+
+fn links() -> impl Strategy<Value = BTreeMap<Peer, Link>> {
+    let peer = prop_oneof![
+        Just(Peer::Clients),
+        (1..4).prop_map(|n| Peer::Node(NodeId::new(format!("n{n}")))),
+    ];
+    // No entry is healthy: `Links` says so.
+    prop::collection::btree_map(peer, link(), 0..3).prop_map(|mut map| {
+        map.retain(|_, link| *link != Link::default());
+        map
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let life = prop_oneof![
+        Just(Life::Running),
+        Just(Life::Paused),
+        Just(Life::Stopped),
+        Just(Life::Killed),
+    ];
+    let words = |text: &str| vec![text.to_string()];
+    let command = (0..3).prop_map(move |n| UserCommand {
+        inject: words(&format!("inject{n}")),
+        prove: words("prove"),
+        heal: words("heal"),
+    });
+    let commands = prop::collection::btree_set(command, 0..3);
+    (life, links(), links(), commands).prop_map(|(life, from, to, commands)| Condition {
+        life,
+        links: Links { from, to },
+        commands,
+    })
+}
+
+/// Whether `a` is nowhere stronger than `b`.
+fn within(a: &Condition, b: &Condition) -> bool {
+    let link = |a: &Link, b: &Link| {
+        let narrower = match (a.bandwidth, b.bandwidth) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(a), Some(b)) => b <= a,
+        };
+        let shares = |l: &Link| [l.loss, l.duplicate, l.corrupt, l.reorder, l.correlation];
+        let rarer = shares(a).iter().zip(shares(b)).all(|(a, b)| *a <= b);
+        let times = a.latency <= b.latency && a.jitter <= b.jitter;
+        a.delivery <= b.delivery && times && narrower && rarer
+    };
+    let links = |a: &BTreeMap<Peer, Link>, b: &BTreeMap<Peer, Link>| {
+        a.iter().all(|(peer, l)| link(l, b.get(peer).unwrap_or(&Link::default())))
+    };
+    a.life <= b.life
+        && links(&a.links.from, &b.links.from)
+        && links(&a.links.to, &b.links.to)
+        && a.commands.is_subset(&b.commands)
+}
+
+type Join = fn(Condition, Condition) -> Condition;
+
+/// The law that a join breaks for these, if any.
+fn broken_law(join: Join, a: &Condition, b: &Condition, c: &Condition) -> Option<&'static str> {
+    let of = |a: &Condition, b: &Condition| join(a.clone(), b.clone());
+    let ab = of(a, b);
+    match () {
+        _ if ab != of(b, a) => Some("commutative"),
+        _ if of(&ab, c) != of(a, &of(b, c)) => Some("associative"),
+        _ if of(a, a) != *a => Some("idempotent"),
+        _ if of(a, &Condition::default()) != *a => Some("default is neutral"),
+        _ if !within(a, &ab) || !within(b, &ab) => Some("never weaker than either side"),
+        _ => None,
+    }
+}
+
+/// Looks for a law that breaks, over many conditions.
+fn search(join: Join) -> Result<(), String> {
+    let config = Config { cases: 512, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(
+        config,
+        proptest::test_runner::TestRng::deterministic_rng(
+            proptest::test_runner::RngAlgorithm::ChaCha,
+        ),
+    );
+    let law = |(a, b, c): (Condition, Condition, Condition)| match broken_law(join, &a, &b, &c) {
+        None => Ok(()),
+        Some(law) => Err(TestCaseError::fail(law)),
+    };
+    runner.run(&(condition(), condition(), condition()), law).map_err(|error| error.to_string())
+}
+
+#[test]
+fn join_obeys_its_laws() {
+    search(Condition::join).unwrap();
+}
+
+#[test]
+fn a_join_in_which_the_larger_bandwidth_wins_is_caught_as_weaker() {
+    fn larger_wins(a: Condition, b: Condition) -> Condition {
+        let mut joined = a.clone().join(b.clone());
+        for (peer, link) in &mut joined.links.to {
+            let limit = |c: &Condition| c.links.to.get(peer).and_then(|l| l.bandwidth);
+            link.bandwidth = limit(&a).max(limit(&b));
+        }
+        joined
+    }
+    let error = search(larger_wins).unwrap_err();
+    assert!(error.contains("never weaker"), "{error}");
+}
+
+#[test]
+fn a_join_that_adds_delays_up_is_caught_as_not_idempotent() {
+    fn adds(a: Condition, b: Condition) -> Condition {
+        let mut joined = a.clone().join(b.clone());
+        for (peer, link) in &mut joined.links.from {
+            let delay =
+                |c: &Condition| c.links.from.get(peer).map_or(Duration::ZERO, |l| l.latency.0);
+            link.latency = Span(delay(&a) + delay(&b));
+        }
+        joined
+    }
+    let error = search(adds).unwrap_err();
+    assert!(error.contains("idempotent"), "{error}");
+}
+
+#[test]
+fn a_join_in_which_the_later_fault_wins_is_caught() {
+    fn later_wins(a: Condition, b: Condition) -> Condition {
+        if b.life == Life::Running { Condition { life: a.life, ..b } } else { b }
+    }
+    assert!(search(later_wins).is_err());
+}
+
+#[test]
+fn a_join_that_forgets_a_users_command_is_caught() {
+    fn forgets(a: Condition, b: Condition) -> Condition {
+        let shared = a.commands.intersection(&b.commands).cloned().collect();
+        Condition { commands: shared, ..a.join(b) }
+    }
+    assert!(search(forgets).is_err());
+}

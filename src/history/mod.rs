@@ -1,0 +1,17 @@
+//! The record of a drill: what was asked and answered, what was injected, when. Facts, no judgement.
+//!
+//! [`Record`] is in memory, [`file`] on disk. Deliberately absent: any opinion about what is right.
+
+pub mod file;
+mod operation;
+mod record;
+mod time;
+
+pub use operation::{
+    Call, Key, Message, OPENING_BALANCE, Operation, Outcome, Process, Reply, Stage, Step,
+};
+pub use record::{
+    Change, End, Evidence, FaultSpan, Header, LoadSpan, NodeEvent, NodeEventKind, Record, Steady,
+    WorkloadFacts,
+};
+pub use time::Time;

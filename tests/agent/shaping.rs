@@ -1,0 +1,171 @@
+//! Latency, bandwidth, and packets spoilt one by one, by the agent's own shaper.
+
+use std::io::{Read, Write};
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use firedrill::agent::beside::protocol::{HeldLink, Shaping, Way};
+use firedrill::condition::Link;
+use firedrill::quantity::{Bandwidth, Ratio, Span};
+
+use crate::lab::*;
+
+/// A lab whose agent can shape.
+fn shaping() -> Option<(Lab, Agent)> {
+    let lab = Lab::new()?;
+    let agent = lab.agent();
+    match &agent.hello.shaping {
+        Shaping::Nothing(why) => {
+            println!("skipped: {why}");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI has TAP devices");
+            None
+        }
+        _ => Some((lab, agent)),
+    }
+}
+
+fn shaped(what: Link) -> [HeldLink; 1] {
+    [link(&FAR, Way::Out, what)]
+}
+
+fn round_trip(near: &UdpSocket, far: &UdpSocket) -> Duration {
+    for socket in [near, far] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    let begin = Instant::now();
+    near.send(b"there").unwrap();
+    far.recv(&mut [0; 64]).unwrap();
+    far.send(b"back").unwrap();
+    near.recv(&mut [0; 64]).unwrap();
+    begin.elapsed()
+}
+
+#[test]
+fn what_is_late_is_never_early() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let latency = Span::millis(50);
+    for family in [0, 1] {
+        let (near, far) = lab.udp_pair(family);
+        agent.hold(&shaped(Link { latency, ..Link::default() }));
+        for _ in 0..5 {
+            let took = round_trip(&near, &far);
+            assert!(took >= latency.0, "{took:?}");
+        }
+        assert!(agent.count()[0] >= 5, "the kernel saw none of it");
+        agent.hold(&[]);
+        round_trip(&near, &far);
+    }
+}
+
+#[test]
+fn jitter_keeps_the_order() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (near, far) = lab.udp_pair(0);
+    let (latency, jitter) = (Span::millis(20), Span::millis(15));
+    agent.hold(&shaped(Link { latency, jitter, ..Link::default() }));
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    (0..200_u8).for_each(|n| assert_eq!(near.send(&[n]).unwrap(), 1));
+    for n in 0..200_u8 {
+        let mut came = [0];
+        far.recv(&mut came).unwrap();
+        assert_eq!(came, [n]);
+    }
+}
+
+#[test]
+fn what_chance_picks_overtakes() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (near, far) = lab.udp_pair(0);
+    let (latency, reorder) = (Span::millis(500), Ratio::new(0.5));
+    agent.hold(&shaped(Link { latency, reorder, ..Link::default() }));
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    (0..100_u8).for_each(|n| assert_eq!(near.send(&[n]).unwrap(), 1));
+    let mut came: Vec<u8> = (0..100)
+        .map(|_| {
+            let mut one = [0];
+            far.recv(&mut one).unwrap();
+            one[0]
+        })
+        .collect();
+    assert!(!came.is_sorted(), "{came:?}");
+    came.sort_unstable();
+    assert!(came.iter().copied().eq(0..100), "{came:?}");
+}
+
+#[test]
+fn a_stream_through_the_shaper_arrives_whole_and_the_link_can_change_under_it() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    for address in FAR {
+        let (mut near, mut far) = lab.connect(&lab.listener(address)).unwrap();
+        let bytes: Vec<u8> = (0..4_000_000_u32).map(|n| (n ^ (n >> 8)) as u8).collect();
+        agent.hold(&shaped(Link { latency: Span::millis(5), ..Link::default() }));
+        std::thread::scope(|scope| {
+            scope.spawn(|| near.write_all(&bytes).unwrap());
+            let mut came = vec![0; bytes.len()];
+            far.read_exact(&mut came[..1_000_000]).unwrap();
+            agent.hold(&shaped(Link { latency: Span::millis(1), ..Link::default() }));
+            far.read_exact(&mut came[1_000_000..2_000_000]).unwrap();
+            agent.hold(&[]);
+            far.read_exact(&mut came[2_000_000..]).unwrap();
+            assert!(came == bytes, "other bytes came");
+        });
+    }
+}
+
+#[test]
+fn no_more_passes_than_the_bandwidth() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (mut near, mut far) = lab.connect(&lab.listener(FAR[0])).unwrap();
+    let bandwidth = Some(Bandwidth::bits(4_000_000));
+    agent.hold(&shaped(Link { bandwidth, ..Link::default() }));
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| near.write_all(&[7; 500_000]).unwrap());
+        far.read_exact(&mut [0; 500_000]).unwrap();
+    });
+    // Half a megabyte takes a second, headers not counted.
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn what_is_duplicated_comes_twice_and_what_is_corrupted_is_noticed() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (near, far) = lab.udp_pair(0);
+    agent.hold(&shaped(Link { duplicate: Ratio::new(1.0), ..Link::default() }));
+    near.send(b"x").unwrap();
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in 0..2 {
+        far.recv(&mut [0; 8]).unwrap();
+    }
+    far.set_read_timeout(Some(SILENCE)).unwrap();
+    far.recv(&mut [0; 8]).unwrap_err();
+    // The receiver's kernel finds each checksum wrong.
+    agent.hold(&shaped(Link { corrupt: Ratio::new(1.0), ..Link::default() }));
+    (0..50).for_each(|_| assert_eq!(near.send(b"some bytes").unwrap(), 10));
+    far.recv(&mut [0; 64]).unwrap_err();
+    assert_eq!(agent.count(), [50]);
+    agent.hold(&[]);
+    passes_at_last(&near, &far);
+}
+
+#[test]
+fn a_heal_lets_go_what_waits() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (near, far) = lab.udp_pair(0);
+    agent.hold(&shaped(Link { latency: Span::secs(3600), ..Link::default() }));
+    near.send(b"waits").unwrap();
+    far.recv(&mut [0; 64]).unwrap_err();
+    agent.hold(&[]);
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    far.recv(&mut [0; 64]).unwrap();
+}
+
+#[test]
+fn a_cut_stops_what_the_shaper_still_holds() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (near, far) = lab.udp_pair(0);
+    agent.hold(&shaped(Link { latency: Span::millis(100), ..Link::default() }));
+    near.send(b"on its way").unwrap();
+    agent.hold(&cut());
+    assert!(far.recv(&mut [0; 64]).is_err());
+}
