@@ -48,8 +48,11 @@ async fn a_one_way_cut_holds_one_direction_and_its_bytes_arrive_in_order_after_t
     let (mut n1, mut n2) = (run.talk("n1"), run.talk("n2"));
     assert_eq!(n1.say(&format!("open {}", run.addresses["n2"])), "opened true");
     assert_eq!(n2.say(&format!("open {}", run.addresses["n1"])), "opened true");
+    // Both stand, end to end: an answer to a handshake would not cross the cut either.
     n1.say("send a");
     n2.await_answer("heard", "a");
+    n2.say("send be");
+    n1.await_answer("heard", "be");
     run.apply("n2", &links(&[("n1", Link::CUT)], &[])).await;
     let measured = run.proof("n2").await.join("\n");
     assert!(measured.contains("n1 -> n2: nothing within"), "{measured}");
@@ -57,8 +60,8 @@ async fn a_one_way_cut_holds_one_direction_and_its_bytes_arrive_in_order_after_t
     for text in ["b", "c", "d"] {
         n1.say(&format!("send {text}"));
     }
-    n2.say("send back");
-    n1.await_answer("heard", "back");
+    n2.say("send fore");
+    n1.await_answer("heard", "before");
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(n2.say("heard"), "a", "nothing crosses the cut");
     run.heal("n2").await;

@@ -11,8 +11,9 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures::StreamExt;
 use tokio::time::sleep;
 
+use super::discover;
 use super::member::Member;
-use super::{Up, discover};
+use super::up::Up;
 use crate::history::NodeEventKind;
 use crate::target::TargetError;
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Up;
 use super::beside::Agent;
 use super::judge::{
     Came, Finding, Volley, burst, connects, ms, passes, rate, right, sample, wrong,
 };
 use super::member::{Known, Member, With};
+use super::up::Up;
 use crate::agent::beside::connect::connect;
 use crate::agent::beside::protocol::{Connect, Done, Order, Probe};
 use crate::condition::{Delivery, Life, Link, Peer};

@@ -1,0 +1,169 @@
+//! What there is while nodes are up: each node is told what it suffers, and where the others are.
+//!
+//! Invariant: nobody holds one member's state while waiting for another's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use bollard::Docker as Api;
+use futures::StreamExt;
+use futures::future::{join_all, try_join_all};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::member::{Known, Member, With, held};
+use crate::agent::beside::probe::Prober;
+use crate::agent::beside::protocol::{HeldLink, Way};
+use crate::condition::{Condition, Life, Link, Links, Peer};
+use crate::inventory::{Inventory, Node, NodeId};
+use crate::target::{Notice, TargetError};
+
+/// What there is while nodes are up.
+#[derive(Debug)]
+pub(super) struct Up {
+    pub(super) options: Options,
+    pub(super) api: Api,
+    pub(super) image: String,
+    pub(super) notices: mpsc::UnboundedSender<Notice>,
+    pub(super) members: BTreeMap<NodeId, Member>,
+    /// Where each node's traffic comes from and goes to: the last addresses that were known.
+    pub(super) addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
+    /// Whether every agent stood once.
+    pub(super) begun: AtomicBool,
+    pub(super) ending: CancellationToken,
+    /// What the clients' links are measured with, from where they stand.
+    pub(super) prober: Prober,
+}
+
+impl Up {
+    pub(super) fn with(&self) -> With<'_> {
+        With { api: &self.api, options: &self.options, image: &self.image, notices: &self.notices }
+    }
+
+    /// Waits until all are ready, and puts an agent beside each.
+    pub(super) async fn begin(&self) -> Result<(), TargetError> {
+        let ready = self.members.values().map(|member| async {
+            let mut known = member.state.lock().await;
+            member.await_ready(self.with(), &mut known, true, true).await?;
+            member.hold(self.with(), &mut known, vec![]).await
+        });
+        try_join_all(ready).await.map(drop)
+    }
+
+    pub(super) async fn inventory(&self) -> Inventory {
+        let mut nodes = vec![];
+        for member in self.members.values() {
+            let known = member.state.lock().await;
+            let ports = self.options.ports.iter();
+            let endpoints = ports.filter_map(|(name, port)| {
+                Some((name.clone(), Member::endpoint(&known.now, *port)?))
+            });
+            let (id, zone) = (member.id.clone(), member.zone.clone());
+            nodes.push(Node { id, zone, endpoints: endpoints.collect() });
+        }
+        Inventory::new(nodes)
+    }
+
+    pub(super) fn member(&self, id: &NodeId) -> Result<&Member, TargetError> {
+        self.members.get(id).ok_or_else(|| {
+            let known: Vec<&str> = self.members.keys().map(NodeId::as_str).collect();
+            TargetError::Other(format!("there is no node `{id}`; there are {}", known.join(", ")))
+        })
+    }
+
+    pub(super) async fn apply(
+        &self,
+        id: &NodeId,
+        condition: &Condition,
+    ) -> Result<(), TargetError> {
+        let member = self.member(id)?;
+        let mut known = member.state.lock().await;
+        known.asked.links = condition.links.clone();
+        member.live(self.with(), &mut known, condition.life).await?;
+        let moved = self.moved(member, &known);
+        let links = self.links(&known);
+        member.hold(self.with(), &mut known, links).await?;
+        let linked = known.asked.links.is_healthy();
+        drop(known);
+        if moved {
+            self.rewire(id).await?;
+        }
+        if condition.life == Life::Running {
+            let mut known = member.state.lock().await;
+            member.await_ready(self.with(), &mut known, linked, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down where a node is now; whether that is somewhere else than before.
+    pub(super) fn moved(&self, member: &Member, known: &Known) -> bool {
+        let now = &known.now.addresses;
+        if now.is_empty() {
+            return false; // a dead node has none, and comes back to its old ones or to new ones
+        }
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.insert(member.id.clone(), now.clone()).as_ref() != Some(now)
+    }
+
+    /// Tells every other node's agent where this one is now.
+    pub(super) async fn rewire(&self, moved: &NodeId) -> Result<(), TargetError> {
+        for member in self.members.values().filter(|member| member.id != *moved) {
+            let mut known = member.state.lock().await;
+            let links = self.links(&known);
+            if !links.is_empty() || !known.held.is_empty() {
+                member.hold(self.with(), &mut known, links).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node's links as its agent is told them. Cuts stand at both ends of a link; what is delayed or limited is
+    /// so where it is sent, once. Clients have no agent: what comes from them late is answered late.
+    pub(super) fn links(&self, known: &Known) -> Vec<HeldLink> {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = BTreeSet::new();
+        let of = |peer: &Peer| match peer {
+            Peer::Node(id) => addresses.get(id).unwrap_or(&none),
+            Peer::Clients => &known.now.gateways,
+        };
+        let Links { from, to } = &known.asked.links;
+        let mut sent: BTreeMap<&Peer, Link> = to.iter().map(|(peer, link)| (peer, *link)).collect();
+        if let Some(clients) = from.get(&Peer::Clients) {
+            let both = sent.entry(&Peer::Clients).or_default();
+            *both = both.answering(*clients);
+        }
+        let arriving =
+            from.iter().filter_map(|(peer, link)| held(of(peer), Way::In, link.delivery_alone()));
+        let sent = sent.into_iter().filter_map(|(peer, link)| held(of(peer), Way::Out, link));
+        arriving.chain(sent).collect()
+    }
+
+    pub(super) async fn save_logs(&self) {
+        let folder = self.options.folder.join("nodes");
+        if let Err(e) = std::fs::create_dir_all(&folder) {
+            tracing::warn!("{}: {e}", folder.display());
+            return;
+        }
+        let saved = self.members.values().map(|member| async {
+            let container = member.state.lock().await.now.container.clone();
+            let options = bollard::query_parameters::LogsOptionsBuilder::default()
+                .stdout(true)
+                .stderr(true)
+                .timestamps(true)
+                .build();
+            let mut log = self.api.logs(&container, Some(options));
+            let mut bytes = vec![];
+            while let Some(Ok(part)) = log.next().await {
+                bytes.extend_from_slice(&part.into_bytes());
+            }
+            let path = folder.join(format!("{}.log", member.id));
+            if let Err(e) = std::fs::write(&path, bytes) {
+                tracing::warn!("{}: {e}", path.display());
+            }
+        });
+        join_all(saved).await;
+    }
+}
