@@ -11,7 +11,7 @@ drill: ## one real drill: five nodes in three datacenters lose that of the leade
 	$(CARGO) run --release --locked -- run scenarios/leader-datacenter-loss.yaml
 
 test: ## all tests
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 check: ## format, lints, tests, licences and advisories
 	$(CARGO) fmt --check

@@ -107,7 +107,7 @@ fn a_change_lets_nothing_pass_that_is_cut_before_and_after_it() {
     });
     assert!(sent > 1000, "only {sent} were sent");
     far.set_read_timeout(Some(SILENCE)).unwrap();
-    assert!(far.recv(&mut [0; 64]).is_err(), "one came through");
+    assert!(far.hear(&mut [0; 64]).is_err(), "one came through");
     agent.hold(&[]);
     passes_at_last(&near, &far);
 }
@@ -144,14 +144,14 @@ fn loss_takes_its_share() {
         let arrived = (0..2000).filter(|_| {
             from.send(b"x").unwrap();
             to.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-            to.recv(&mut [0; 8]).is_ok()
+            to.hear(&mut [0; 8]).is_ok()
         });
         let arrived = arrived.count();
         // Twelve standard deviations to either side.
         assert!((1150..1650).contains(&arrived), "{arrived} of 2000 arrived, {way:?}");
         agent.hold(&[link(&FAR, way, Link { loss: Ratio::new(1.0), ..kind })]);
         to.set_read_timeout(Some(SILENCE)).unwrap();
-        while to.recv(&mut [0; 8]).is_ok() {} // what was counted as lost may only have been late
+        while to.hear(&mut [0; 8]).is_ok() {} // what was counted as lost may only have been late
         assert!(!passes(from, to));
         agent.hold(&[]);
         passes_at_last(from, to);

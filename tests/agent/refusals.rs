@@ -10,7 +10,7 @@ use crate::lab::*;
 
 /// That the connection is found dead, and at once: not by a time-out of TCP's.
 fn assert_reset(stream: &mut TcpStream) {
-    let error = stream.read(&mut [0; 8]).unwrap_err();
+    let error = uninterrupted(|| stream.read(&mut [0; 8])).unwrap_err();
     let dead = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted];
     assert!(dead.contains(&error.kind()), "{error}");
 }

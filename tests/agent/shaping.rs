@@ -34,9 +34,9 @@ fn round_trip(near: &UdpSocket, far: &UdpSocket) -> Duration {
     }
     let begin = Instant::now();
     near.send(b"there").unwrap();
-    far.recv(&mut [0; 64]).unwrap();
+    far.hear(&mut [0; 64]).unwrap();
     far.send(b"back").unwrap();
-    near.recv(&mut [0; 64]).unwrap();
+    near.hear(&mut [0; 64]).unwrap();
     begin.elapsed()
 }
 
@@ -67,7 +67,7 @@ fn jitter_keeps_the_order() {
     (0..200_u8).for_each(|n| assert_eq!(near.send(&[n]).unwrap(), 1));
     for n in 0..200_u8 {
         let mut came = [0];
-        far.recv(&mut came).unwrap();
+        far.hear(&mut came).unwrap();
         assert_eq!(came, [n]);
     }
 }
@@ -83,7 +83,7 @@ fn what_chance_picks_overtakes() {
     let mut came: Vec<u8> = (0..100)
         .map(|_| {
             let mut one = [0];
-            far.recv(&mut one).unwrap();
+            far.hear(&mut one).unwrap();
             one[0]
         })
         .collect();
@@ -135,14 +135,14 @@ fn what_is_duplicated_comes_twice_and_what_is_corrupted_is_noticed() {
     near.send(b"x").unwrap();
     far.set_read_timeout(Some(PATIENCE)).unwrap();
     for _ in 0..2 {
-        far.recv(&mut [0; 8]).unwrap();
+        far.hear(&mut [0; 8]).unwrap();
     }
     far.set_read_timeout(Some(SILENCE)).unwrap();
-    far.recv(&mut [0; 8]).unwrap_err();
+    far.hear(&mut [0; 8]).unwrap_err();
     // The receiver's kernel finds each checksum wrong.
     agent.hold(&shaped(Link { corrupt: Ratio::new(1.0), ..Link::default() }));
     (0..50).for_each(|_| assert_eq!(near.send(b"some bytes").unwrap(), 10));
-    far.recv(&mut [0; 64]).unwrap_err();
+    far.hear(&mut [0; 64]).unwrap_err();
     assert_eq!(agent.count(), [50]);
     agent.hold(&[]);
     passes_at_last(&near, &far);
@@ -154,10 +154,10 @@ fn a_heal_lets_go_what_waits() {
     let (near, far) = lab.udp_pair(0);
     agent.hold(&shaped(Link { latency: Span::secs(3600), ..Link::default() }));
     near.send(b"waits").unwrap();
-    far.recv(&mut [0; 64]).unwrap_err();
+    far.hear(&mut [0; 64]).unwrap_err();
     agent.hold(&[]);
     far.set_read_timeout(Some(PATIENCE)).unwrap();
-    far.recv(&mut [0; 64]).unwrap();
+    far.hear(&mut [0; 64]).unwrap();
 }
 
 #[test]
@@ -167,5 +167,5 @@ fn a_cut_stops_what_the_shaper_still_holds() {
     agent.hold(&shaped(Link { latency: Span::millis(100), ..Link::default() }));
     near.send(b"on its way").unwrap();
     agent.hold(&cut());
-    assert!(far.recv(&mut [0; 64]).is_err());
+    assert!(far.hear(&mut [0; 64]).is_err());
 }

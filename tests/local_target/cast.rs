@@ -79,7 +79,7 @@ fn obey(stream: TcpStream, heard: &Mutex<String>) {
             "read" => {
                 let stream = kept.as_mut().unwrap();
                 stream.set_read_timeout(Some(SOON)).unwrap();
-                format!("{:?}", stream.read(&mut [0; 1]).map_err(|e| e.kind()))
+                format!("{:?}", stream.read_exact(&mut [0; 1]).map_err(|e| e.kind()))
             }
             "heard" => heard.lock().unwrap().clone(),
             "child" => child().to_string(),

@@ -140,7 +140,7 @@ async fn who_dials_a_node_that_is_down_is_reset_and_does_not_hang() {
     assert!(["ConnectionReset", "BrokenPipe"].contains(&run.ping("n1", "n2").as_str()));
     let mut client = TcpStream::connect(run.endpoint("n2")).unwrap();
     client.set_read_timeout(Some(SOON)).unwrap();
-    let said = client.read(&mut [0]).map_err(|e| e.kind());
+    let said = client.read_exact(&mut [0]).map_err(|e| e.kind());
     assert_eq!(said, Err(std::io::ErrorKind::ConnectionReset));
 }
 
