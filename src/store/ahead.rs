@@ -60,9 +60,9 @@ impl Ahead {
     }
 
     /// Reads what was proposed, committed or not.
-    pub(crate) async fn read(&self, call: &Call) -> Result<Answer, NotNow> {
+    pub(crate) async fn read(&self, drill: u32, call: &Call) -> Result<Answer, NotNow> {
         let mut state = self.state.lock().await;
-        Ok(self.current(&mut state).await?.read(call))
+        Ok(self.current(&mut state).await?.read(drill, call))
     }
 
     /// The state of the term that this node leads; that of a former term is dropped.

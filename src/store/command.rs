@@ -17,13 +17,16 @@ pub(crate) struct Origin {
     pub part: u32,
 }
 
-fn is_zero(part: &u32) -> bool {
-    *part == 0
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A change, applied as a whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
+    /// Whose objects it is about.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drill: u32,
     /// `None`: repeats are not recognised (the bug `duplicate-append`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Origin>,

@@ -1,24 +1,22 @@
 //! The state machine: what the committed commands made of the objects. Pure and deterministic: the
 //! same commands in the same order give the same state and the same answers on every node.
 //!
+//! Each drill has objects of its own, so that one after another may drill the same store, and what
+//! the first wrote is not taken for the second one's.
+//!
 //! Deliberately absent: time, chance, and any knowledge of who leads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::HashMap;
 
-use crate::history::{Call, Key, Message, Reply, Step};
+use crate::history::Call;
 
-use super::command::{Answer, Command, Op, Origin};
+use super::command::{Answer, Command, Origin};
+use super::objects::Objects;
 
-/// Every object, and what each client was answered last.
+/// Every drill's objects, and what each client was answered last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Machine {
-    registers: HashMap<Key, i64>,
-    counters: HashMap<Key, i64>,
-    sets: HashMap<Key, BTreeSet<i64>>,
-    queues: HashMap<Key, VecDeque<i64>>,
-    logs: HashMap<Key, Vec<Message>>,
-    accounts: BTreeMap<Key, i64>,
-    lists: HashMap<Key, Vec<i64>>,
+    drills: HashMap<u32, Objects>,
     sessions: HashMap<u64, Session>,
 }
 
@@ -32,14 +30,21 @@ struct Session {
 impl Machine {
     /// Applies a command, once: a repeat changes nothing and is answered as the first time.
     pub(crate) fn apply(&mut self, command: &Command) -> Answer {
-        let Some(from) = command.from else { return self.perform(&command.op) };
-        match self.recall(from) {
-            Some(answer) => answer,
-            None => {
-                let answer = self.perform(&command.op);
+        let known = command.from.and_then(|from| self.recall(from));
+        known.unwrap_or_else(|| {
+            let answer = self.drills.entry(command.drill).or_default().perform(&command.op);
+            if let Some(from) = command.from {
                 self.remember(from, answer.clone());
-                answer
             }
+            answer
+        })
+    }
+
+    /// Answers a read of a drill's. A call that would change something is refused.
+    pub(crate) fn read(&self, drill: u32, call: &Call) -> Answer {
+        match self.drills.get(&drill) {
+            Some(objects) => objects.read(call),
+            None => Objects::default().read(call),
         }
     }
 
@@ -62,160 +67,24 @@ impl Machine {
         }
         session.answers.push((from.part, answer));
     }
-
-    fn perform(&mut self, op: &Op) -> Answer {
-        match op {
-            Op::Call(call) => self.call(call),
-            Op::Open { accounts, balance } => {
-                for account in 0..*accounts {
-                    self.accounts.entry(account).or_insert(*balance);
-                }
-                Answer::Ok(Reply::Done)
-            }
-            Op::Withdraw { account, amount } => match self.withdraw(*account, *amount) {
-                Ok(()) => Answer::Ok(Reply::Done),
-                Err(why) => Answer::Refused(why),
-            },
-            Op::Deposit { account, amount } => match self.deposit(*account, *amount) {
-                Ok(()) => Answer::Ok(Reply::Done),
-                Err(why) => Answer::Refused(why),
-            },
-        }
-    }
-
-    fn call(&mut self, call: &Call) -> Answer {
-        let reply = match call {
-            Call::Write { key, value } => {
-                self.registers.insert(*key, *value);
-                Reply::Done
-            }
-            Call::Cas { key, from, to } => match self.registers.get_mut(key) {
-                Some(value) if value == from => {
-                    *value = *to;
-                    Reply::Swapped(true)
-                }
-                _ => Reply::Swapped(false),
-            },
-            Call::Add { key, delta } => return self.add(*key, *delta),
-            Call::Insert { key, element } => {
-                self.sets.entry(*key).or_default().insert(*element);
-                Reply::Done
-            }
-            Call::Enqueue { key, element } => {
-                self.queues.entry(*key).or_default().push_back(*element);
-                Reply::Done
-            }
-            Call::Dequeue { key } => {
-                Reply::Value(self.queues.get_mut(key).and_then(VecDeque::pop_front))
-            }
-            Call::Append { key, message } => {
-                let log = self.logs.entry(*key).or_default();
-                log.push(*message);
-                Reply::Offset(log.len() as u64 - 1)
-            }
-            Call::Transfer { from, to, amount } => return self.transfer(*from, *to, *amount),
-            Call::Txn { steps } => Reply::Txn(steps.iter().map(|step| self.step(step)).collect()),
-            read => return self.read(read),
-        };
-        Answer::Ok(reply)
-    }
-
-    fn add(&mut self, key: Key, delta: i64) -> Answer {
-        let total = self.counters.entry(key).or_default();
-        match total.checked_add(delta) {
-            Some(sum) => {
-                *total = sum;
-                Answer::Ok(Reply::Done)
-            }
-            None => Answer::Refused(format!("counter {key} is {total}: adding {delta} overflows")),
-        }
-    }
-
-    fn step(&mut self, step: &Step) -> Option<Vec<i64>> {
-        match step {
-            Step::Append { key, value } => {
-                self.lists.entry(*key).or_default().push(*value);
-                None
-            }
-            Step::Read { key } => Some(self.lists.get(key).cloned().unwrap_or_default()),
-        }
-    }
-
-    fn transfer(&mut self, from: Key, to: Key, amount: i64) -> Answer {
-        if !self.accounts.contains_key(&to) {
-            return Answer::Refused(format!("there is no account {to}"));
-        }
-        let moved = self.withdraw(from, amount).and_then(|()| self.deposit(to, amount));
-        match moved {
-            Ok(()) => Answer::Ok(Reply::Done),
-            Err(why) => Answer::Refused(why),
-        }
-    }
-
-    fn withdraw(&mut self, account: Key, amount: i64) -> Result<(), String> {
-        if amount <= 0 {
-            return Err(format!("an amount is positive, not {amount}"));
-        }
-        let balance = self
-            .accounts
-            .get_mut(&account)
-            .ok_or_else(|| format!("there is no account {account}"))?;
-        if *balance < amount {
-            return Err(format!("account {account} has {balance}, less than {amount}"));
-        }
-        *balance -= amount;
-        Ok(())
-    }
-
-    fn deposit(&mut self, account: Key, amount: i64) -> Result<(), String> {
-        let balance = self
-            .accounts
-            .get_mut(&account)
-            .ok_or_else(|| format!("there is no account {account}"))?;
-        *balance = balance.saturating_add(amount);
-        Ok(())
-    }
-
-    /// Answers a read. A call that would change something is refused.
-    pub(crate) fn read(&self, call: &Call) -> Answer {
-        let reply = match call {
-            Call::Read { key } => Reply::Value(self.registers.get(key).copied()),
-            Call::Total { key } => Reply::Value(Some(self.counters.get(key).copied().unwrap_or(0))),
-            Call::Elements { key } => {
-                Reply::Values(self.sets.get(key).into_iter().flatten().copied().collect())
-            }
-            Call::ReadLog { key, from } => {
-                let log = self.logs.get(key).map(Vec::as_slice).unwrap_or_default();
-                let from = usize::try_from(*from).unwrap_or(usize::MAX);
-                Reply::Messages(log.get(from..).unwrap_or_default().to_vec())
-            }
-            Call::Balances => Reply::Balances(self.accounts.clone()),
-            Call::Txn { steps } if call.is_read() => {
-                let list = |key: &Key| self.lists.get(key).cloned().unwrap_or_default();
-                let read = |step: &Step| match step {
-                    Step::Read { key } => Some(list(key)),
-                    Step::Append { .. } => None,
-                };
-                Reply::Txn(steps.iter().map(read).collect())
-            }
-            _ => return Answer::Refused("not a read".into()),
-        };
-        Answer::Ok(reply)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::history::{Reply, Step};
+    use crate::store::command::Op;
 
     fn command(seq: u64, part: u32, op: Op) -> Command {
-        Command { from: Some(Origin { client: 1, seq, part }), op }
+        Command { drill: 0, from: Some(Origin { client: 1, seq, part }), op }
     }
     fn add(delta: i64) -> Op {
         Op::Call(Call::Add { key: 1, delta })
     }
     fn total(machine: &Machine) -> Answer {
-        machine.read(&Call::Total { key: 1 })
+        machine.read(0, &Call::Total { key: 1 })
     }
     fn value(value: i64) -> Answer {
         Answer::Ok(Reply::Value(Some(value)))
@@ -230,7 +99,7 @@ mod tests {
         let first = machine.apply(&command(2, 0, cas(5)));
         assert_eq!(first, Answer::Ok(Reply::Swapped(true)));
         assert_eq!(machine.apply(&command(2, 0, cas(5))), first);
-        assert_eq!(machine.read(&Call::Read { key: 1 }), value(5));
+        assert_eq!(machine.read(0, &Call::Read { key: 1 }), value(5));
     }
 
     #[test]
@@ -240,7 +109,7 @@ mod tests {
         let transfer = Op::Call(Call::Transfer { from: 0, to: 1, amount: 11 });
         let refused = machine.apply(&command(2, 0, transfer.clone()));
         assert_eq!(refused, Answer::Refused("account 0 has 10, less than 11".into()));
-        machine.apply(&Command { from: None, op: Op::Deposit { account: 0, amount: 5 } });
+        machine.apply(&Command { drill: 0, from: None, op: Op::Deposit { account: 0, amount: 5 } });
         assert_eq!(machine.apply(&command(2, 0, transfer)), refused);
     }
 
@@ -264,7 +133,7 @@ mod tests {
     #[test]
     fn without_an_origin_every_repeat_takes_effect() {
         let mut machine = Machine::default();
-        let anonymous = Command { from: None, op: add(1) };
+        let anonymous = Command { drill: 0, from: None, op: add(1) };
         machine.apply(&anonymous);
         machine.apply(&anonymous);
         assert_eq!(total(&machine), value(2));
@@ -273,18 +142,22 @@ mod tests {
     #[test]
     fn an_account_is_opened_once() {
         let mut machine = Machine::default();
-        let open = Command { from: None, op: Op::Open { accounts: 2, balance: 10 } };
+        let open = Command { drill: 0, from: None, op: Op::Open { accounts: 2, balance: 10 } };
         machine.apply(&open);
-        machine.apply(&Command { from: None, op: Op::Withdraw { account: 0, amount: 3 } });
+        machine.apply(&Command {
+            drill: 0,
+            from: None,
+            op: Op::Withdraw { account: 0, amount: 3 },
+        });
         machine.apply(&open);
         let balances = Reply::Balances(BTreeMap::from([(0, 7), (1, 10)]));
-        assert_eq!(machine.read(&Call::Balances), Answer::Ok(balances));
+        assert_eq!(machine.read(0, &Call::Balances), Answer::Ok(balances));
     }
 
     #[test]
     fn money_is_neither_made_nor_lost_by_odd_transfers() {
         let mut machine = Machine::default();
-        machine.apply(&Command { from: None, op: Op::Open { accounts: 2, balance: 10 } });
+        machine.apply(&Command { drill: 0, from: None, op: Op::Open { accounts: 2, balance: 10 } });
         for (from, to, amount, refused) in [
             (0, 0, 4, false),
             (0, 1, 10, false),
@@ -295,11 +168,11 @@ mod tests {
             (9, 1, 5, true),
         ] {
             let transfer = Op::Call(Call::Transfer { from, to, amount });
-            let answer = machine.apply(&Command { from: None, op: transfer });
+            let answer = machine.apply(&Command { drill: 0, from: None, op: transfer });
             assert_eq!(answer != DONE, refused, "{amount} from {from} to {to}: {answer:?}");
         }
         let balances = Reply::Balances(BTreeMap::from([(0, 0), (1, 20)]));
-        assert_eq!(machine.read(&Call::Balances), Answer::Ok(balances));
+        assert_eq!(machine.read(0, &Call::Balances), Answer::Ok(balances));
     }
 
     #[test]
@@ -314,7 +187,25 @@ mod tests {
     fn a_read_changes_nothing_and_a_change_is_no_read() {
         let machine = Machine::default();
         let write = Call::Txn { steps: Box::new([Step::Append { key: 1, value: 1 }]) };
-        assert_eq!(machine.read(&write), Answer::Refused("not a read".into()));
-        assert_eq!(machine.read(&Call::Dequeue { key: 1 }), Answer::Refused("not a read".into()));
+        assert_eq!(machine.read(0, &write), Answer::Refused("not a read".into()));
+        assert_eq!(
+            machine.read(0, &Call::Dequeue { key: 1 }),
+            Answer::Refused("not a read".into())
+        );
+    }
+
+    #[test]
+    fn drills_do_not_see_each_other() {
+        let mut machine = Machine::default();
+        let write = |drill, value| Command {
+            drill,
+            from: None,
+            op: Op::Call(Call::Write { key: 1, value }),
+        };
+        machine.apply(&write(1, 5));
+        assert_eq!(machine.read(2, &Call::Read { key: 1 }), Answer::Ok(Reply::Value(None)));
+        machine.apply(&write(2, 6));
+        assert_eq!(machine.read(1, &Call::Read { key: 1 }), value(5));
+        assert_eq!(machine.read(2, &Call::Read { key: 1 }), value(6));
     }
 }

@@ -18,6 +18,7 @@ mod disk;
 mod listen;
 mod machine;
 mod node;
+mod objects;
 mod options;
 mod peer;
 mod propose;

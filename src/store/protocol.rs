@@ -6,8 +6,8 @@
 //!   that exist stay as they are.
 //! - `{"status": true}`: answered by a [`Status`].
 //!
-//! `client` is unique for ever, `seq` counts upwards; a repeat carries the same two and takes
-//! effect once. The answer is one of `{"ok": REPLY}`, `{"fail": "why"}` (it did not happen and
+//! `client` is unique for ever, and its upper 32 bits name its drill: each drill has objects of its
+//! own. `seq` counts upwards; a repeat carries the same client and `seq`, and takes effect once. The answer is one of `{"ok": REPLY}`, `{"fail": "why"}` (it did not happen and
 //! never will), `{"unknown": "why"}` (it may have happened, or may happen yet; ask again with the
 //! same `client` and `seq`), and `{"not-leader": {"leader": "n2", "address": "HOST:PORT"}}` (this
 //! node has done nothing; `null` where it does not know). Calls and replies are written as in a
@@ -50,6 +50,11 @@ pub enum Request {
         /// Always `true`.
         status: bool,
     },
+}
+
+/// The drill of a client: whose objects it asks about.
+pub fn drill(client: u64) -> u32 {
+    (client >> 32) as u32
 }
 
 /// The accounts `0..accounts`, each with this balance.

@@ -30,8 +30,8 @@ struct Applied {
 
 impl Replica {
     /// Reads what this node has applied, whatever the others have.
-    pub(crate) fn read(&self, call: &Call) -> Answer {
-        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).machine.read(call)
+    pub(crate) fn read(&self, drill: u32, call: &Call) -> Answer {
+        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).machine.read(drill, call)
     }
     /// The state as it is now.
     pub(crate) fn copy(&self) -> Machine {

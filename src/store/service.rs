@@ -12,7 +12,7 @@ use super::ahead::{Ahead, Committed};
 use super::command::{Answer, Command, Op, Origin};
 use super::options::Cluster;
 use super::propose::{NotDone, Proposer, leads, lost};
-use super::protocol::{Redirect, Request, Response, Status};
+use super::protocol::{Redirect, Request, Response, Status, drill};
 use super::raft::Raft;
 use super::readindex::{NotNow, ReadIndex};
 use super::replica::Replica;
@@ -36,7 +36,9 @@ impl Service {
     /// Answers a request that is not about the status.
     pub(crate) async fn respond(&self, request: Request) -> Response {
         match request {
-            Request::Ask { call, local: true, .. } => response(self.replica.read(&call)),
+            Request::Ask { client, call, local: true, .. } => {
+                response(self.replica.read(drill(client), &call))
+            }
             Request::Ask { client, seq, call, .. } if call.is_read() => {
                 self.read(client, seq, call).await
             }
@@ -59,22 +61,25 @@ impl Service {
         if self.has(Bug::DirtyTransactions) && matches!(call, Call::Txn { .. }) {
             return self.write(client, seq, split(call, true)).await;
         }
+        let drill = drill(client);
         if self.has(Bug::StaleReads) {
-            return response(self.replica.read(&call));
+            return response(self.replica.read(drill, &call));
         }
         if self.has(Bug::SplitBrain) && self.lost_majority() {
-            return self.read_ahead(&call).await;
+            return self.read_ahead(drill, &call).await;
         }
         match self.reads.wait().await {
-            Ok(()) if self.has(Bug::EarlyAck) => self.read_ahead(&call).await,
-            Ok(()) => response(self.replica.read(&call)),
-            Err(NotNow::Unconfirmed) if self.has(Bug::SplitBrain) => self.read_ahead(&call).await,
+            Ok(()) if self.has(Bug::EarlyAck) => self.read_ahead(drill, &call).await,
+            Ok(()) => response(self.replica.read(drill, &call)),
+            Err(NotNow::Unconfirmed) if self.has(Bug::SplitBrain) => {
+                self.read_ahead(drill, &call).await
+            }
             Err(_) => self.redirect(),
         }
     }
 
-    async fn read_ahead(&self, call: &Call) -> Response {
-        self.ahead.read(call).await.map_or_else(|_| self.redirect(), response)
+    async fn read_ahead(&self, drill: u32, call: &Call) -> Response {
+        self.ahead.read(drill, call).await.map_or_else(|_| self.redirect(), response)
     }
 
     async fn write(&self, client: u64, seq: u64, ops: Vec<Op>) -> Response {
@@ -82,7 +87,7 @@ impl Service {
         let mut replies = vec![];
         for (part, op) in (0..).zip(ops) {
             let from = known.then_some(Origin { client, seq, part });
-            match self.commit(Command { from, op }).await {
+            match self.commit(Command { drill: drill(client), from, op }).await {
                 Ok(Answer::Ok(reply)) => replies.push(reply),
                 Ok(answer) => return response(answer),
                 // What came before it may stand.
@@ -228,7 +233,7 @@ mod tests {
     use crate::history::Step;
 
     fn apply(machine: &mut Machine, op: &Op) -> Reply {
-        match machine.apply(&Command { from: None, op: op.clone() }) {
+        match machine.apply(&Command { drill: 0, from: None, op: op.clone() }) {
             Answer::Ok(reply) => reply,
             other => panic!("{op:?}: {other:?}"),
         }
@@ -245,10 +250,10 @@ mod tests {
         assert_eq!(halves.len(), 2);
         apply(&mut machine, &halves[0]);
         let half = Reply::Balances(BTreeMap::from([(0, 6), (1, 10)]));
-        assert_eq!(machine.read(&Call::Balances), Answer::Ok(half));
+        assert_eq!(machine.read(0, &Call::Balances), Answer::Ok(half));
         apply(&mut machine, &halves[1]);
         let done = Reply::Balances(BTreeMap::from([(0, 6), (1, 14)]));
-        assert_eq!(machine.read(&Call::Balances), Answer::Ok(done));
+        assert_eq!(machine.read(0, &Call::Balances), Answer::Ok(done));
     }
 
     #[test]

@@ -134,10 +134,18 @@ impl Cluster {
         child.wait().unwrap()
     }
 
+    fn run(&self) -> u32 {
+        u32::try_from(self.folder.path().as_os_str().len()).unwrap()
+    }
+
     pub fn driver(&self) -> StoreDriver {
+        self.driver_of(self.run())
+    }
+
+    /// The driver of another drill of the same nodes.
+    pub fn driver_of(&self, run: u32) -> StoreDriver {
         let endpoints = (0..self.size)
             .map(|n| (NodeId::new(format!("n{}", n + 1)), self.client_address(n).to_string()));
-        let run = u32::try_from(self.folder.path().as_os_str().len()).unwrap();
         StoreDriver::new(endpoints.collect(), Duration::from_secs(5), run, Some((5, 100)))
     }
 
@@ -179,6 +187,7 @@ impl Cluster {
 
     /// Asks one node, without redirects or retries. `None`: it did not answer.
     pub fn ask(&self, node: usize, client: u64, seq: u64, call: Call) -> Option<Response> {
+        let client = u64::from(self.run()) << 32 | client;
         let request = Request::Ask { client, seq, call, local: false };
         let line = self.raw(node, &serde_json::to_string(&request).unwrap())?;
         Some(serde_json::from_str(&line).expect("an answer"))

@@ -89,6 +89,20 @@ async fn every_replica_comes_to_hold_what_was_written_and_says_so_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drills_of_the_same_nodes_have_objects_of_their_own() {
+    let cluster = Cluster::start(1, &[]).await;
+    let mut first = cluster.client(1);
+    let mut second = cluster.driver_of(u32::MAX).client(1).unwrap();
+    let (write, read) = (Call::Write { key: 1, value: 5 }, Call::Read { key: 1 });
+    assert_eq!(first.invoke(&write).await, Outcome::Ok(Reply::Done));
+    assert_eq!(first.invoke(&read).await, Outcome::Ok(Reply::Value(Some(5))));
+    assert_eq!(second.invoke(&read).await, Outcome::Ok(Reply::Value(None)));
+    let (node, driver) = (NodeId::new("n1"), cluster.driver_of(u32::MAX));
+    let replica = driver.read_replica(&node, &read).await;
+    assert_eq!(replica, Some(Outcome::Ok(Reply::Value(None))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_lead_names_the_one_that_does() {
     let cluster = Cluster::start(3, &[]).await;
     let leader = cluster.leader().await;
