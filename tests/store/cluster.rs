@@ -172,8 +172,7 @@ impl Cluster {
     }
 
     pub async fn leader(&self) -> usize {
-        let all: Vec<usize> = (0..self.size).collect();
-        self.leader_among(&all).await
+        self.leader_among(&self.all()).await
     }
 
     pub fn others(&self, node: usize) -> Vec<usize> {
@@ -191,6 +190,29 @@ impl Cluster {
         let request = Request::Ask { client, seq, call, local: false };
         let line = self.raw(node, &serde_json::to_string(&request).unwrap())?;
         Some(serde_json::from_str(&line).expect("an answer"))
+    }
+
+    /// Asks whoever leads among these, with the same client and `seq`, until there is a definite answer: on a busy
+    /// machine a leader may lose its place at any time. Also: who gave it.
+    pub async fn surely(
+        &self,
+        nodes: &[usize],
+        client: u64,
+        seq: u64,
+        call: Call,
+    ) -> (usize, Response) {
+        let deadline = Instant::now() + Duration::from_secs(40);
+        loop {
+            let leader = self.leader_among(nodes).await;
+            match self.ask(leader, client, seq, call.clone()) {
+                Some(answer @ (Response::Ok(_) | Response::Fail(_))) => return (leader, answer),
+                other => assert!(Instant::now() < deadline, "no definite answer: {other:?}"),
+            }
+        }
+    }
+
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.size).collect()
     }
 
     pub fn raw(&self, node: usize, line: &str) -> Option<String> {
@@ -212,6 +234,17 @@ impl Cluster {
                 Outcome::Ok(Reply::Values(elements)) => return elements,
                 other => assert!(Instant::now() < deadline, "no final read: {other:?}"),
             }
+        }
+    }
+}
+
+/// Asks until it took effect: only for what may be done twice.
+pub async fn persist(client: &mut dyn Client, call: Call) -> Reply {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        match client.invoke(&call).await {
+            Outcome::Ok(reply) => return reply,
+            other => assert!(Instant::now() < deadline, "{call:?}: {other:?}"),
         }
     }
 }

@@ -81,7 +81,10 @@ async fn a_leader_that_is_cut_off_answers_no_write_and_no_read() {
     let leader = cluster.leader().await;
     cluster.net.isolate(&[leader]);
     let write = cluster.ask(leader, 7, 1, Call::Write { key: 1, value: 1 });
-    assert!(matches!(write, Some(Response::Unknown(_))), "{write:?}");
+    // (A busy machine may have cost it its place just before.)
+    let refused =
+        |answer: &_| matches!(answer, Some(Response::Unknown(_) | Response::NotLeader(_)));
+    assert!(refused(&write), "{write:?}");
     let read = cluster.ask(leader, 7, 2, Call::Read { key: 1 });
     assert!(matches!(read, Some(Response::NotLeader(_))), "{read:?}");
 }
