@@ -66,6 +66,8 @@ const RATIO: &str = "a percentage from 0% to 100%, such as 99%";
 impl Ratio {
     /// Nothing of it.
     pub const NONE: Ratio = Ratio(0.0);
+    /// All of it.
+    pub const ALL: Ratio = Ratio(1.0);
     /// A ratio of `fraction`, held between 0 and 1; what is not a number is 0.
     pub fn new(fraction: f64) -> Self {
         Ratio(if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) })

@@ -7,9 +7,10 @@
 //! - `{"status": true}`: answered by a [`Status`].
 //!
 //! `client` is unique for ever, and its upper 32 bits name its drill: each drill has objects of its
-//! own. `seq` counts upwards; a repeat carries the same client and `seq`, and takes effect once. The answer is one of `{"ok": REPLY}`, `{"fail": "why"}` (it did not happen and
-//! never will), `{"unknown": "why"}` (it may have happened, or may happen yet; ask again with the
-//! same `client` and `seq`), and `{"not-leader": {"leader": "n2", "address": "HOST:PORT"}}` (this
+//! own. `seq` counts upwards; a repeat carries the same client and `seq`, and takes effect once. The
+//! answer is one of `{"ok": REPLY}`, `{"fail": "why"}` (it did not happen and never will),
+//! `{"unknown": "why"}` (it may have happened, or may happen yet; ask again with the same `client`
+//! and `seq`), and `{"not-leader": {"leader": "n2", "address": "HOST:PORT"}}` (this
 //! node has done nothing; `null` where it does not know). Calls and replies are written as in a
 //! history. A line may have up to 1 MiB.
 

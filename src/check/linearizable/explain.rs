@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::prepared::{Action, Op};
 use super::search::{Answer, search};
+use super::zones::{self, Zones};
 use super::{Register, tell};
 use crate::check::Finding;
 use crate::history::{Key, Operation, Record};
@@ -63,6 +64,11 @@ struct Shrinker<'a> {
 fn shrink<'a>(register: Register<'a>, steps: u64) -> Register<'a> {
     let mut shrinker =
         Shrinker { left: register, until: Instant::now() + LONGEST, steps: steps.min(2_000_000) };
+    if let Zones::Broken(culprits) = zones::judge(&shrinker.left.ops) {
+        let mut others = vec![true; shrinker.left.ops.len()];
+        culprits.into_iter().for_each(|op| others[op] = false);
+        shrinker.try_without(&others);
+    }
     // As long as one compare-and-set that missed is there, no write may go: try without all of
     // them.
     let misses = |op: &Op| matches!(op.action, Action::Missed(_));
@@ -96,9 +102,14 @@ impl Shrinker<'_> {
         let smaller = without(&self.left, marked);
         if smaller.ops.len() < self.left.ops.len() {
             let mut steps = self.steps.min(100_000);
-            let (all, answer) = (steps, search(&smaller.ops, &mut steps));
+            let all = steps;
+            let broken = match zones::judge(&smaller.ops) {
+                Zones::Linearizable => false,
+                Zones::Broken(_) => true,
+                Zones::Undecided => matches!(search(&smaller.ops, &mut steps), Answer::No(_)),
+            };
             self.steps -= all - steps;
-            if matches!(answer, Answer::No(_)) {
+            if broken {
                 self.left = smaller;
             }
         }

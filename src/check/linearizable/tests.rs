@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::prepared::{Action, Op};
 use super::search::{Answer, search};
+use super::zones::{self, Zones};
 use super::*;
 use crate::check::Verdict;
 use crate::check::invented::{add, cases, done, ms, record, unknown, value};
@@ -113,6 +114,79 @@ fn distinct_run() -> impl Strategy<Value = Vec<Op>> {
         }
         ops
     })
+}
+
+/// Any operations of which each sets a value of its own.
+fn own_values(misses: u32) -> impl Strategy<Value = Vec<Op>> {
+    let one = (0u32..9 + misses, 0u32..9, 0u64..24, 0u64..10, 0u8..5);
+    proptest::collection::vec(one, 1..10).prop_map(|plans| {
+        let n = plans.len() as u32;
+        let op = |(i, (kind, pick, invoked, took, known))| {
+            let (own, other) = (i as u32 + 1, pick % (n + 1));
+            let action = match kind {
+                0..=3 => Action::Read(other),
+                4 | 5 => Action::Write(own),
+                6..=8 => Action::Swap(other.max(1), own),
+                _ => Action::Missed(other.max(1)),
+            };
+            let observes = matches!(action, Action::Read(_) | Action::Missed(_));
+            Op { action, invoked, returned: (known > 0 || observes).then_some(invoked + took) }
+        };
+        plans.into_iter().enumerate().map(op).collect()
+    })
+}
+
+/// Without what was invoked after the operation at which it broke had returned.
+fn until(ops: &[Op], at: usize, itself: bool) -> Vec<Op> {
+    let end = (ops[at].returned.unwrap(), at);
+    let seen = ops.iter().enumerate().filter(|(_, op)| op.invoked <= end.0);
+    let cut = seen.map(|(i, op)| {
+        let before = |t: &u64| (*t, i) < end || (itself && i == at);
+        Op { returned: op.returned.filter(before), ..*op }
+    });
+    let answered =
+        |op: &Op| op.returned.is_some() || matches!(op.action, Action::Write(_) | Action::Swap(..));
+    cut.filter(answered).collect()
+}
+
+proptest! {
+    #![proptest_config(cases(10_000))]
+
+    #[test]
+    fn zones_decide_whatever_sets_each_value_once_as_trying_every_order_does(ops in own_values(0)) {
+        let expected = oracle(&ops);
+        let zones = zones::judge(&ops);
+        prop_assert_ne!(&zones, &Zones::Undecided, "{:?}", ops);
+        prop_assert_eq!(zones == Zones::Linearizable, expected, "{:?}", ops);
+        if let Zones::Broken(culprits) = zones {
+            // With those that set what they found, they are broken by themselves.
+            let mut few: Vec<Op> = culprits.iter().map(|op| ops[*op]).collect();
+            few.extend(ops.iter().enumerate().filter(|(i, op)| {
+                let sets = matches!(op.action, Action::Write(_) | Action::Swap(..));
+                sets && !culprits.contains(i)
+            }).map(|(_, op)| Op { returned: None, ..*op }));
+            prop_assert!(!oracle(&few), "{:?} of {:?}", culprits, ops);
+            let at = zones::first_broken(&ops);
+            prop_assert!(!oracle(&until(&ops, at, true)), "{} of {:?}", at, ops);
+            prop_assert!(oracle(&until(&ops, at, false)), "{} of {:?}", at, ops);
+        }
+    }
+
+    #[test]
+    fn what_zones_say_of_compare_and_sets_that_missed_is_true(ops in own_values(3)) {
+        match zones::judge(&ops) {
+            Zones::Linearizable => prop_assert!(oracle(&ops), "{:?}", ops),
+            Zones::Broken(_) => prop_assert!(!oracle(&ops), "{:?}", ops),
+            Zones::Undecided => {}
+        }
+        let judged = judge(&ops, &mut 1_000_000);
+        prop_assert_eq!(judged == Answer::Yes, oracle(&ops), "{:?}", ops);
+    }
+
+    #[test]
+    fn zones_find_no_fault_with_a_correct_run(ops in distinct_run()) {
+        prop_assert!(!matches!(zones::judge(&ops), Zones::Broken(_)), "{:?}", ops);
+    }
 }
 
 proptest! {

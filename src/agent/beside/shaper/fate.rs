@@ -50,9 +50,10 @@ struct Lot {
 
 impl Lot {
     fn draw(&mut self, share: Ratio, correlation: Ratio, random: &mut impl Rng) -> bool {
-        if share == Ratio::NONE {
+        // What is certain is so at once, whatever became of the packet before it under another share.
+        if share == Ratio::NONE || share == Ratio::ALL {
             self.last = None;
-            return false;
+            return share == Ratio::ALL;
         }
         let again = self.last.filter(|_| random.random_bool(correlation.fraction()));
         let fell = again.unwrap_or_else(|| random.random_bool(share.fraction()));
@@ -92,6 +93,18 @@ mod tests {
             let lost = fates(0.3, correlation).iter().filter(|lost| **lost).count();
             let share = lost as f64 / f64::from(PACKETS);
             assert!((0.28..0.32).contains(&share), "{share} at {correlation}");
+        }
+    }
+
+    #[test]
+    fn what_is_certain_heeds_no_packet_of_before() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..100 {
+            let mut lot = Lot::default();
+            let bursts = Ratio::new(0.5);
+            lot.draw(Ratio::new(0.1), bursts, &mut random);
+            assert!(lot.draw(Ratio::ALL, bursts, &mut random));
+            assert!(!lot.draw(Ratio::NONE, bursts, &mut random));
         }
     }
 

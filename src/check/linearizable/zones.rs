@@ -1,0 +1,279 @@
+//! Registers whose values are set once each, judged in O(n log n) by zones (Gibbons & Korach, "Testing shared
+//! memories", extended to compare-and-set and to unknown outcomes).
+//!
+//! Each value is set by one operation, so who found it tells whom it followed. A write, the reads of its value, the
+//! compare-and-set that replaced it, the reads of that one's value, and so on, are a *block*: nothing else takes
+//! effect inside it, and its order is known. Let `f` be the earliest return in a block and `s` the latest call. With
+//! `f < s` the block is in effect from `f` to `s` at the least (a *forward* zone); else all of it can take effect
+//! at any one instant from `s` to `f` (a *backward* zone). There is a linearization if and only if each block is
+//! possible by itself, no two forward zones overlap, and no backward zone lies inside a forward one.
+//!
+//! An unknown operation took effect if a value that only it sets was found; every other one may be left out, since
+//! nobody would see it. A compare-and-set that found another value only has to find a place in the linearization.
+//!
+//! Invariant: [`Zones::Linearizable`] is said of an order that was built and walked through, operation by operation;
+//! [`Zones::Broken`] only of a conflict. What neither proves (a value that is set twice, a miss that finds no place
+//! in the order that was built) is left to the search.
+
+use std::collections::{HashMap, HashSet};
+
+use super::prepared::{Action, Op, Value};
+
+/// What the zones say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Zones {
+    /// There is a linearization.
+    Linearizable,
+    /// There is none: these operations suffice to show it, with those that set the values which they found.
+    Broken(Vec<usize>),
+    /// It is not to be told this way.
+    Undecided,
+}
+
+/// Judges the operations of one register.
+pub(super) fn judge(ops: &[Op]) -> Zones {
+    judge_until(ops, None)
+}
+
+/// Of operations that are broken, the first at whose return they are.
+pub(super) fn first_broken(ops: &[Op]) -> usize {
+    let mut returns: Vec<(u64, usize)> =
+        ops.iter().enumerate().filter_map(|(i, op)| Some((op.returned?, i))).collect();
+    returns.sort_unstable();
+    let broken = |end: &(u64, usize)| matches!(judge_until(ops, Some(*end)), Zones::Broken(_));
+    let at = returns.partition_point(|end| !broken(end)).min(returns.len().saturating_sub(1));
+    returns.get(at).map_or(0, |(_, i)| *i)
+}
+
+/// When an operation was in flight. Time 0 is before all of them.
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    invoked: u64,
+    returned: u64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// An operation that took effect.
+#[derive(Debug, Clone, Copy)]
+struct Effect {
+    op: usize,
+    during: Interval,
+    /// The register's value after it.
+    value: Value,
+}
+
+/// Effects that nothing else comes between, in the order in which they must stand.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    from: usize,
+    to: usize,
+    earliest_return: u64,
+    latest_call: u64,
+}
+
+impl Block {
+    fn is_forward(&self) -> bool {
+        self.earliest_return < self.latest_call
+    }
+}
+
+/// Those of the operations that were invoked before the end; what returned after it is unknown yet.
+fn judge_until(ops: &[Op], end: Option<(u64, usize)>) -> Zones {
+    let returned = |i: usize, op: &Op| {
+        op.returned.map(|t| t.max(op.invoked)).filter(|t| end.is_none_or(|end| (*t, i) <= end))
+    };
+    let seen = ops.iter().enumerate().filter(|(_, op)| end.is_none_or(|end| op.invoked <= end.0));
+    let seen: Vec<(usize, Action, Interval)> = seen
+        .map(|(i, op)| {
+            let returned = returned(i, op).map_or(NEVER, |t| t.saturating_add(1));
+            (i, op.action, Interval { invoked: op.invoked.saturating_add(1), returned })
+        })
+        .collect();
+    match effects(&seen) {
+        Ok((effects, blocks)) => match line_up(&effects, blocks) {
+            Ok(order) => place_misses(&seen, &order),
+            Err(zones) => zones,
+        },
+        Err(zones) => zones,
+    }
+}
+
+/// What took effect, block by block.
+fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block>), Zones> {
+    let mut setters: HashMap<Value, usize> = HashMap::new();
+    for (at, (_, action, _)) in seen.iter().enumerate() {
+        if let Action::Write(value) | Action::Swap(_, value) = action
+            && (*value == 0 || setters.insert(*value, at).is_some())
+        {
+            return Err(Zones::Undecided);
+        }
+    }
+    // What is known to have taken effect, and what it found; then whoever set that, and so on.
+    let mut certain: Vec<bool> =
+        seen.iter().map(|(_, _, during)| during.returned != NEVER).collect();
+    let mut finders: HashMap<usize, usize> = HashMap::new();
+    let mut found: Vec<(Value, usize)> = vec![];
+    for (at, (_, action, _)) in seen.iter().enumerate().filter(|(at, _)| certain[*at]) {
+        if let Action::Read(value) | Action::Swap(value, _) = action {
+            found.push((*value, at));
+        }
+    }
+    while let Some((value, by)) = found.pop() {
+        if value == 0 {
+            continue;
+        }
+        let Some(&at) = setters.get(&value) else {
+            let proof = std::iter::successors(Some(by), |at| finders.get(at).copied());
+            return Err(Zones::Broken(proof.map(|at| seen[at].0).collect()));
+        };
+        if !std::mem::replace(&mut certain[at], true) {
+            finders.insert(at, by);
+            if let Action::Swap(from, _) = seen[at].1 {
+                found.push((from, at));
+            }
+        }
+    }
+    // Some operations, and those but for which nobody could tell that they took effect.
+    let proven = |some: &mut dyn Iterator<Item = usize>| {
+        let mut all = vec![];
+        for at in some {
+            all.extend(std::iter::successors(Some(at), |at| finders.get(at).copied()));
+        }
+        Zones::Broken(all.into_iter().map(|at| seen[at].0).collect())
+    };
+    let mut reads: Vec<(Value, u64, usize)> = vec![];
+    let mut replaced: HashMap<Value, usize> = HashMap::new();
+    for (at, (_, action, during)) in seen.iter().enumerate().filter(|(at, _)| certain[*at]) {
+        match action {
+            Action::Read(value) => reads.push((*value, during.invoked, at)),
+            Action::Swap(from, _) => {
+                if let Some(other) = replaced.insert(*from, at) {
+                    return Err(proven(&mut [other, at].into_iter()));
+                }
+            }
+            Action::Write(_) | Action::Missed(_) => {}
+        }
+    }
+    reads.sort_unstable();
+    let readers = |value: Value| {
+        let from = reads.partition_point(|(v, ..)| *v < value);
+        reads[from..].iter().take_while(move |(v, ..)| *v == value).map(|(_, _, at)| *at)
+    };
+    let (mut all, mut blocks) = (Vec::with_capacity(seen.len() + 1), vec![]);
+    let never_written = Interval { invoked: 0, returned: 0 };
+    let writes = seen.iter().enumerate().filter(|(at, _)| certain[*at]);
+    let writes = writes.filter_map(|(at, (i, action, during))| match action {
+        Action::Write(value) => Some((*i, Some(at), *value, *during)),
+        _ => None,
+    });
+    let mut swaps = replaced.len();
+    for (op, _, mut value, during) in
+        std::iter::once((usize::MAX, None, 0, never_written)).chain(writes)
+    {
+        let from = all.len();
+        all.push(Effect { op, during, value });
+        loop {
+            all.extend(readers(value).map(|at| Effect {
+                op: seen[at].0,
+                during: seen[at].2,
+                value,
+            }));
+            let Some(&swap) = replaced.get(&value) else { break };
+            let (op, Action::Swap(_, to), during) = seen[swap] else { break };
+            value = to;
+            all.push(Effect { op, during, value });
+            swaps -= 1;
+        }
+        blocks.push(block(&all, from)?);
+    }
+    if swaps > 0 {
+        // Each found what another one of them set: none can have been the first.
+        let placed: HashSet<usize> = all.iter().map(|effect| effect.op).collect();
+        let rest = replaced.values().copied().filter(|at| !placed.contains(&seen[*at].0));
+        return Err(proven(&mut rest.into_iter()));
+    }
+    Ok((all, blocks))
+}
+
+/// The block of the last effects. Fails if they are not possible in their order.
+fn block(all: &[Effect], from: usize) -> Result<Block, Zones> {
+    let effects = &all[from..];
+    let mut now = 0;
+    for effect in effects {
+        now = effect.during.invoked.max(now);
+        if now > effect.during.returned {
+            return Err(Zones::Broken(operations(effects)));
+        }
+    }
+    Ok(Block {
+        from,
+        to: all.len(),
+        earliest_return: effects.iter().map(|e| e.during.returned).min().unwrap_or(NEVER),
+        latest_call: effects.iter().map(|e| e.during.invoked).max().unwrap_or(0),
+    })
+}
+
+fn operations(effects: &[Effect]) -> Vec<usize> {
+    effects.iter().map(|effect| effect.op).filter(|op| *op != usize::MAX).collect()
+}
+
+/// From when on the register had which value, in a linearization; or the blocks that exclude each other.
+fn line_up(effects: &[Effect], mut blocks: Vec<Block>) -> Result<Vec<(u64, Value)>, Zones> {
+    let conflict = |a: &Block, b: &Block| {
+        let both = [&effects[a.from..a.to], &effects[b.from..b.to]];
+        Zones::Broken(both.into_iter().flat_map(operations).collect())
+    };
+    let mut forward: Vec<Block> = blocks.iter().copied().filter(Block::is_forward).collect();
+    forward.sort_unstable_by_key(|b| (b.earliest_return, b.latest_call));
+    for pair in forward.windows(2) {
+        if pair[0].latest_call > pair[1].earliest_return {
+            return Err(conflict(&pair[0], &pair[1]));
+        }
+    }
+    let mut keys: HashMap<usize, (u64, bool)> = HashMap::new();
+    for block in &blocks {
+        let (s, f) = (block.latest_call, block.earliest_return);
+        if block.is_forward() {
+            keys.insert(block.from, (f, true));
+            continue;
+        }
+        // As early as it can be: before the forward zone that it would begin in, or after it.
+        let before = forward.partition_point(|zone| zone.earliest_return < s);
+        let around =
+            before.checked_sub(1).map(|at| forward[at]).filter(|zone| s < zone.latest_call);
+        if let Some(zone) = around
+            && f < zone.latest_call
+        {
+            return Err(conflict(&zone, block));
+        }
+        keys.insert(block.from, (around.map_or(s, |zone| zone.latest_call), false));
+    }
+    blocks.sort_by_key(|block| keys.get(&block.from).copied().unwrap_or_default());
+    let (mut now, mut order) = (0, Vec::<(u64, Value)>::with_capacity(effects.len()));
+    for effect in blocks.iter().flat_map(|block| &effects[block.from..block.to]) {
+        now = effect.during.invoked.max(now);
+        if now > effect.during.returned {
+            return Err(Zones::Undecided);
+        }
+        if order.last().is_none_or(|(_, value)| *value != effect.value) {
+            order.push((now, effect.value));
+        }
+    }
+    Ok(order)
+}
+
+/// Whether each compare-and-set that missed finds a moment at which there was another value.
+fn place_misses(seen: &[(usize, Action, Interval)], order: &[(u64, Value)]) -> Zones {
+    let misses = seen.iter().filter(|(_, _, during)| during.returned != NEVER);
+    let placed = misses.into_iter().all(|(_, action, during)| {
+        let Action::Missed(value) = action else { return true };
+        // The first value that still stands at its call, and the last one that is there by its return. No value
+        // comes twice, so two are different ones.
+        let ended = order.partition_point(|(since, _)| *since < during.invoked);
+        let begun = order.partition_point(|(since, _)| *since <= during.returned);
+        let there = &order[ended.saturating_sub(1)..begun];
+        there.len() > 1 || there.first().is_none_or(|(_, only)| only != value)
+    });
+    if placed { Zones::Linearizable } else { Zones::Undecided }
+}
