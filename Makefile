@@ -1,6 +1,6 @@
 # What is done here every day. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help drill test check bench schema
+.PHONY: help drill test check bench dist schema
 
 CARGO ?= cargo
 
@@ -19,8 +19,11 @@ check: ## format, lints, tests, licences and advisories
 	$(MAKE) test
 	@CARGO="$(CARGO)" .ci/deny
 
-bench: ## what recording and the load cost; how late faults are; set-up and tear-down
-	$(CARGO) bench --locked --bench workload --bench drill
+bench: ## what recording and the load cost; how late faults are; what faults cost at a Docker engine
+	$(CARGO) bench --locked --bench workload --bench drill --bench docker
+
+dist: ## the binary that is handed out, under target/; small, and slow to build
+	$(CARGO) build --profile dist --locked
 
 schema: ## the JSON Schema of scenarios, beside them, for editors
 	$(CARGO) run --quiet --locked -- schema > scenarios/scenario.schema.json.new

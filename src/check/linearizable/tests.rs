@@ -375,3 +375,50 @@ fn what_exceeds_the_budget_is_inconclusive_and_says_where() {
     assert_eq!(finding.verdict, Verdict::Inconclusive);
     assert!(finding.evidence[1].contains("process"), "{:?}", finding.evidence);
 }
+
+/// A long run of a correct register, with some thirty operations in flight at a time, of which each takes effect at
+/// one instant: writes, and compare-and-sets that guess at values which may only be on their way. One in twenty
+/// ends with nobody knowing how.
+fn long_run(seed: u64) -> Vec<Op> {
+    use rand::{RngExt, SeedableRng};
+    let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let (mut value, mut ops) = (0, vec![]);
+    for i in 0..20_000u64 {
+        let (at, own) = (100_000 + i * 100, i as u32 + 1);
+        let guess = own.saturating_sub(chance.random_range(0..4)).max(1);
+        let unknown = chance.random_bool(0.05);
+        let happens = !unknown || chance.random_bool(0.5);
+        let action = match chance.random_range(0..4) {
+            0 | 1 => Action::Read(value),
+            2 => Action::Write(own),
+            _ if guess == value || unknown => Action::Swap(guess, own),
+            _ => Action::Missed(guess),
+        };
+        value = match action {
+            Action::Write(new) if happens => new,
+            Action::Swap(from, to) if happens && from == value => to,
+            _ => value,
+        };
+        let around = |chance: &mut rand_chacha::ChaCha8Rng| chance.random_range(0..3000u64);
+        let (invoked, returned) = (at - around(&mut chance), at + around(&mut chance));
+        let unknown = unknown && !matches!(action, Action::Read(_) | Action::Missed(_));
+        ops.push(Op { action, invoked, returned: (!unknown).then_some(returned) });
+    }
+    ops
+}
+
+#[test]
+fn long_runs_with_many_operations_in_flight_need_no_search() {
+    for seed in 0..5 {
+        let mut ops = long_run(seed);
+        assert_eq!(judge(&ops, &mut 0), Answer::Yes, "seed {seed}");
+        let stale = ops.iter().find_map(|op| match op.action {
+            Action::Read(value) if value > 0 => Some(value),
+            _ => None,
+        });
+        let late = 100_000 + 21_000 * 100;
+        let action = Action::Read(stale.unwrap());
+        ops.push(Op { action, invoked: late, returned: Some(late + 1) });
+        assert_eq!(judge(&ops, &mut 0), Answer::No(20_000), "seed {seed}");
+    }
+}

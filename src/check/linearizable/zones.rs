@@ -9,11 +9,14 @@
 //! possible by itself, no two forward zones overlap, and no backward zone lies inside a forward one.
 //!
 //! An unknown operation took effect if a value that only it sets was found; every other one may be left out, since
-//! nobody would see it. A compare-and-set that found another value only has to find a place in the linearization.
+//! nobody would see it. A compare-and-set that found another value only has to find a place in the linearization;
+//! where it finds none, others are held back for it ([`misses`]).
 //!
 //! Invariant: [`Zones::Linearizable`] is said of an order that was built and walked through, operation by operation;
 //! [`Zones::Broken`] only of a conflict. What neither proves (a value that is set twice, a miss that finds no place
 //! in the order that was built) is left to the search.
+
+mod misses;
 
 use std::collections::{HashMap, HashSet};
 
@@ -90,14 +93,27 @@ fn judge_until(ops: &[Op], end: Option<(u64, usize)>) -> Zones {
             (i, op.action, Interval { invoked: op.invoked.saturating_add(1), returned })
         })
         .collect();
-    match effects(&seen) {
-        Ok((effects, blocks)) => match line_up(&effects, blocks) {
-            Ok(order) => place_misses(&seen, &order),
-            Err(zones) => zones,
-        },
-        Err(zones) => zones,
+    let mut settled = seen;
+    for round in 0..ROUNDS {
+        let lined_up = effects(&settled).and_then(|(effects, blocks)| line_up(effects, blocks));
+        let lined_up = match lined_up {
+            Ok(lined_up) => lined_up,
+            Err(zones) if round == 0 => return zones,
+            Err(_) => return Zones::Undecided,
+        };
+        let homeless = homeless(&settled, &lined_up.values);
+        if homeless.is_empty() {
+            return Zones::Linearizable;
+        }
+        if !misses::make_room(&mut settled, &lined_up, &homeless) {
+            return Zones::Undecided;
+        }
     }
+    Zones::Undecided
 }
+
+/// How often operations are held back for compare-and-sets that missed.
+const ROUNDS: usize = 16;
 
 /// What took effect, block by block.
 fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block>), Zones> {
@@ -218,8 +234,17 @@ fn operations(effects: &[Effect]) -> Vec<usize> {
     effects.iter().map(|effect| effect.op).filter(|op| *op != usize::MAX).collect()
 }
 
-/// From when on the register had which value, in a linearization; or the blocks that exclude each other.
-fn line_up(effects: &[Effect], mut blocks: Vec<Block>) -> Result<Vec<(u64, Value)>, Zones> {
+/// A linearization: everything as early as can be.
+struct LinedUp {
+    effects: Vec<Effect>,
+    /// In their order.
+    blocks: Vec<Block>,
+    /// From when on the register had which value.
+    values: Vec<(u64, Value)>,
+}
+
+/// Orders the blocks; or tells those that exclude each other.
+fn line_up(effects: Vec<Effect>, mut blocks: Vec<Block>) -> Result<LinedUp, Zones> {
     let conflict = |a: &Block, b: &Block| {
         let both = [&effects[a.from..a.to], &effects[b.from..b.to]];
         Zones::Broken(both.into_iter().flat_map(operations).collect())
@@ -231,49 +256,44 @@ fn line_up(effects: &[Effect], mut blocks: Vec<Block>) -> Result<Vec<(u64, Value
             return Err(conflict(&pair[0], &pair[1]));
         }
     }
-    let mut keys: HashMap<usize, (u64, bool)> = HashMap::new();
-    for block in &blocks {
-        let (s, f) = (block.latest_call, block.earliest_return);
-        if block.is_forward() {
-            keys.insert(block.from, (f, true));
-            continue;
+    for block in blocks.iter().filter(|block| !block.is_forward()) {
+        let before = forward.partition_point(|zone| zone.earliest_return < block.latest_call);
+        let around = before.checked_sub(1).map(|at| &forward[at]);
+        if let Some(zone) = around.filter(|zone| block.earliest_return < zone.latest_call) {
+            return Err(conflict(zone, block));
         }
-        // As early as it can be: before the forward zone that it would begin in, or after it.
-        let before = forward.partition_point(|zone| zone.earliest_return < s);
-        let around =
-            before.checked_sub(1).map(|at| forward[at]).filter(|zone| s < zone.latest_call);
-        if let Some(zone) = around
-            && f < zone.latest_call
-        {
-            return Err(conflict(&zone, block));
-        }
-        keys.insert(block.from, (around.map_or(s, |zone| zone.latest_call), false));
     }
-    blocks.sort_by_key(|block| keys.get(&block.from).copied().unwrap_or_default());
-    let (mut now, mut order) = (0, Vec::<(u64, Value)>::with_capacity(effects.len()));
+    // Each as early as it can be. One that could begin inside a forward zone comes after it.
+    blocks.sort_by_key(|block| match block.is_forward() {
+        true => (block.earliest_return, true),
+        false => (block.latest_call, false),
+    });
+    let (mut now, mut values) = (0, Vec::<(u64, Value)>::with_capacity(effects.len()));
     for effect in blocks.iter().flat_map(|block| &effects[block.from..block.to]) {
         now = effect.during.invoked.max(now);
         if now > effect.during.returned {
             return Err(Zones::Undecided);
         }
-        if order.last().is_none_or(|(_, value)| *value != effect.value) {
-            order.push((now, effect.value));
+        if values.last().is_none_or(|(_, value)| *value != effect.value) {
+            values.push((now, effect.value));
         }
     }
-    Ok(order)
+    Ok(LinedUp { effects, blocks, values })
 }
 
-/// Whether each compare-and-set that missed finds a moment at which there was another value.
-fn place_misses(seen: &[(usize, Action, Interval)], order: &[(u64, Value)]) -> Zones {
-    let misses = seen.iter().filter(|(_, _, during)| during.returned != NEVER);
-    let placed = misses.into_iter().all(|(_, action, during)| {
-        let Action::Missed(value) = action else { return true };
+/// The compare-and-sets that missed and find no moment at which there was another value: the value, and when.
+fn homeless(seen: &[(usize, Action, Interval)], values: &[(u64, Value)]) -> Vec<(Value, Interval)> {
+    let missed = seen.iter().filter(|(_, _, during)| during.returned != NEVER);
+    let missed = missed.filter_map(|(_, action, during)| match action {
+        Action::Missed(value) => Some((*value, *during)),
+        _ => None,
+    });
+    let homeless = missed.filter(|(value, during)| {
         // The first value that still stands at its call, and the last one that is there by its return. No value
         // comes twice, so two are different ones.
-        let ended = order.partition_point(|(since, _)| *since < during.invoked);
-        let begun = order.partition_point(|(since, _)| *since <= during.returned);
-        let there = &order[ended.saturating_sub(1)..begun];
-        there.len() > 1 || there.first().is_none_or(|(_, only)| only != value)
+        let ended = values.partition_point(|(since, _)| *since < during.invoked);
+        let begun = values.partition_point(|(since, _)| *since <= during.returned);
+        matches!(&values[ended.saturating_sub(1)..begun], [(_, only)] if only == value)
     });
-    if placed { Zones::Linearizable } else { Zones::Undecided }
+    homeless.collect()
 }
