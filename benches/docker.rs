@@ -185,21 +185,27 @@ async fn accuracy(folder: &Path) -> Outcome<()> {
         println!("latency {asked} ms: a round trip takes {median:.2}, p99 {p99:.2}");
     }
     docker.apply(&ids[0], &Condition::default()).await?;
-    let peer = || Peer::Node(ids[1].clone());
+    let [from, to] = [Peer::Node(ids[0].clone()), Peer::Node(ids[1].clone())];
     let lossy = [0.01, 0.1, 0.3].map(|loss| Link { loss: Ratio::new(loss), ..Link::default() });
     let narrow = [1_000_000, 10_000_000]
         .map(|bits| Link { bandwidth: Some(Bandwidth::bits(bits)), ..Link::default() });
     for asked in lossy.into_iter().chain(narrow) {
-        docker.apply(&ids[0], &link(peer(), asked)).await?;
-        let proof = docker.prove(&ids[0]).await;
+        // As a drill tells it: both ends know of it; it is measured where it arrives.
+        let arriving = Links { from: BTreeMap::from([(from.clone(), asked)]), ..Links::default() };
+        let sent = link(to.clone(), asked);
+        let arriving = Condition { links: arriving, ..Condition::default() };
+        let both = [sent, arriving];
+        apply(&docker, &ids, &both).await?;
+        let proof = docker.prove(&ids[1]).await;
         let what = match asked.bandwidth {
             Some(most) => format!("bandwidth {most}"),
             None => format!("loss {}", asked.loss),
         };
-        let toward = format!("{} -> ", ids[0]);
-        let measured = proof.measured.iter().filter(|line| line.contains(&toward));
-        measured.for_each(|line| println!("{what}: {}", line.replace(&containers.prefix, "")));
-        docker.apply(&ids[0], &Condition::default()).await?;
+        let toward = format!("{from} -> ");
+        for line in proof.measured.iter().filter(|line| line.contains(&toward)) {
+            println!("{what}: {}", line.replace(&format!("{}-", containers.prefix), "node "));
+        }
+        apply(&docker, &ids, &vec![Condition::default(); 2]).await?;
     }
     docker.stop().await;
     Ok(())
