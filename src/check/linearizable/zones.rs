@@ -125,38 +125,11 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
             return Err(Zones::Undecided);
         }
     }
-    // What is known to have taken effect, and what it found; then whoever set that, and so on.
-    let mut certain: Vec<bool> =
-        seen.iter().map(|(_, _, during)| during.returned != NEVER).collect();
-    let mut finders: HashMap<usize, usize> = HashMap::new();
-    let mut found: Vec<(Value, usize)> = vec![];
-    for (at, (_, action, _)) in seen.iter().enumerate().filter(|(at, _)| certain[*at]) {
-        if let Action::Read(value) | Action::Swap(value, _) = action {
-            found.push((*value, at));
-        }
-    }
-    while let Some((value, by)) = found.pop() {
-        if value == 0 {
-            continue;
-        }
-        let Some(&at) = setters.get(&value) else {
-            let proof = std::iter::successors(Some(by), |at| finders.get(at).copied());
-            return Err(Zones::Broken(proof.map(|at| seen[at].0).collect()));
-        };
-        if !std::mem::replace(&mut certain[at], true) {
-            finders.insert(at, by);
-            if let Action::Swap(from, _) = seen[at].1 {
-                found.push((from, at));
-            }
-        }
-    }
+    let Certain { certain, finders } = certain(seen, &setters)?;
     // Some operations, and those but for which nobody could tell that they took effect.
     let proven = |some: &mut dyn Iterator<Item = usize>| {
-        let mut all = vec![];
-        for at in some {
-            all.extend(std::iter::successors(Some(at), |at| finders.get(at).copied()));
-        }
-        Zones::Broken(all.into_iter().map(|at| seen[at].0).collect())
+        let all = some.flat_map(|at| finders_of(&finders, at));
+        Zones::Broken(all.map(|at| seen[at].0).collect())
     };
     let mut reads: Vec<(Value, u64, usize)> = vec![];
     let mut replaced: HashMap<Value, usize> = HashMap::new();
@@ -179,14 +152,12 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
     let (mut all, mut blocks) = (Vec::with_capacity(seen.len() + 1), vec![]);
     let never_written = Interval { invoked: 0, returned: 0 };
     let writes = seen.iter().enumerate().filter(|(at, _)| certain[*at]);
-    let writes = writes.filter_map(|(at, (i, action, during))| match action {
-        Action::Write(value) => Some((*i, Some(at), *value, *during)),
+    let writes = writes.filter_map(|(_, (i, action, during))| match action {
+        Action::Write(value) => Some((*i, *value, *during)),
         _ => None,
     });
     let mut swaps = replaced.len();
-    for (op, _, mut value, during) in
-        std::iter::once((usize::MAX, None, 0, never_written)).chain(writes)
-    {
+    for (op, mut value, during) in std::iter::once((usize::MAX, 0, never_written)).chain(writes) {
         let from = all.len();
         all.push(Effect { op, during, value });
         loop {
@@ -210,6 +181,48 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
         return Err(proven(&mut rest.into_iter()));
     }
     Ok((all, blocks))
+}
+
+/// Which operations took effect for certain; and of those whose outcome is unknown, who found what they set.
+struct Certain {
+    certain: Vec<bool>,
+    finders: HashMap<usize, usize>,
+}
+
+/// What is known to have taken effect, and whoever set what that found, and so on. Fails where nobody did.
+fn certain(
+    seen: &[(usize, Action, Interval)],
+    setters: &HashMap<Value, usize>,
+) -> Result<Certain, Zones> {
+    let mut certain: Vec<bool> =
+        seen.iter().map(|(_, _, during)| during.returned != NEVER).collect();
+    let mut finders: HashMap<usize, usize> = HashMap::new();
+    let mut found: Vec<(Value, usize)> = vec![];
+    for (at, (_, action, _)) in seen.iter().enumerate().filter(|(at, _)| certain[*at]) {
+        if let Action::Read(value) | Action::Swap(value, _) = action {
+            found.push((*value, at));
+        }
+    }
+    while let Some((value, by)) = found.pop() {
+        if value == 0 {
+            continue;
+        }
+        let Some(&at) = setters.get(&value) else {
+            return Err(Zones::Broken(finders_of(&finders, by).map(|at| seen[at].0).collect()));
+        };
+        if !std::mem::replace(&mut certain[at], true) {
+            finders.insert(at, by);
+            if let Action::Swap(from, _) = seen[at].1 {
+                found.push((from, at));
+            }
+        }
+    }
+    Ok(Certain { certain, finders })
+}
+
+/// An operation, who found what it set, who found what that one set, and so on.
+fn finders_of(finders: &HashMap<usize, usize>, at: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(at), |at| finders.get(at).copied())
 }
 
 /// The block of the last effects. Fails if they are not possible in their order.
