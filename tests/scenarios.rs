@@ -121,7 +121,14 @@ fn the_scenarios_of_each_system_can_be_planned_and_stand_beside_what_they_bring_
             ][..],
         ),
         ("redis", &["primary-cut-off-loses-writes", "primary-killed"]),
-        ("patroni", &["primary-killed-asynchronous", "primary-killed-synchronous"]),
+        (
+            "patroni",
+            &[
+                "primary-killed-asynchronous",
+                "primary-killed-synchronous",
+                "primary-lost-with-its-tail",
+            ],
+        ),
     ];
     for (system, names) in expected {
         let beside = folder().join(system);
