@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::prepared::{Action, Op};
-use super::search::{Answer, search};
+use super::search::Answer;
 use super::zones::{self, Zones};
-use super::{Register, tell};
+use super::{Register, judge, tell};
 use crate::check::Finding;
 use crate::history::{Key, Operation, Record};
 
@@ -102,14 +102,9 @@ impl Shrinker<'_> {
         let smaller = without(&self.left, marked);
         if smaller.ops.len() < self.left.ops.len() {
             let mut steps = self.steps.min(100_000);
-            let all = steps;
-            let broken = match zones::judge(&smaller.ops) {
-                Zones::Linearizable => false,
-                Zones::Broken(_) => true,
-                Zones::Undecided => matches!(search(&smaller.ops, &mut steps), Answer::No(_)),
-            };
+            let (all, answer) = (steps, judge(&smaller.ops, &mut steps));
             self.steps -= all - steps;
-            if broken {
+            if matches!(answer, Answer::No(_)) {
                 self.left = smaller;
             }
         }

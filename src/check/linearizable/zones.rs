@@ -87,13 +87,12 @@ fn judge_until(ops: &[Op], end: Option<(u64, usize)>) -> Zones {
         op.returned.map(|t| t.max(op.invoked)).filter(|t| end.is_none_or(|end| (*t, i) <= end))
     };
     let seen = ops.iter().enumerate().filter(|(_, op)| end.is_none_or(|end| op.invoked <= end.0));
-    let seen: Vec<(usize, Action, Interval)> = seen
+    let mut settled: Vec<(usize, Action, Interval)> = seen
         .map(|(i, op)| {
             let returned = returned(i, op).map_or(NEVER, |t| t.saturating_add(1));
             (i, op.action, Interval { invoked: op.invoked.saturating_add(1), returned })
         })
         .collect();
-    let mut settled = seen;
     for round in 0..ROUNDS {
         let lined_up = effects(&settled).and_then(|(effects, blocks)| line_up(effects, blocks));
         let lined_up = match lined_up {
