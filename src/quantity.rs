@@ -1,4 +1,4 @@
-//! Quantities as people write them: `500ms`, `5s..15s`, `99%`, `500/s`, `10mbit`. Each parses from and prints
+//! Quantities as people write them: `500ms`, `5s..15s`, `99%`, `500/s`, `10mbit`, `256MiB`. Each parses from and prints
 //! to one canonical text, so that a scenario, a plan and a report agree to the byte.
 //!
 //! Pure. Deliberately absent: arithmetic beyond what the rooms need; a quantity is data.
@@ -264,6 +264,10 @@ macro_rules! as_text {
         }
     };
 }
+
+mod size;
+
+pub use size::{Bytes, Cpus, Throughput};
 
 as_text!(Span, "Duration", SPAN, r"^\s*(\d+\s*[a-zA-Z]+\s*)+$|^0$");
 as_text!(

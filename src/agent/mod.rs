@@ -1,12 +1,14 @@
 //! Beside a node: its processes, and the proxies through which its links run. Makes conditions
 //! true, and measures nothing but itself.
 //!
-//! Deliberately absent: faults, plans, and who decides. Only `beside` needs a privilege: elsewhere
+//! Deliberately absent: faults, plans, and who decides. Only `beside` and `within` need a privilege: elsewhere
 //! processes are signalled by their owner, and links are cut in user space.
 
 pub mod beside;
+pub mod conversation;
 pub mod process;
 pub mod proxy;
+pub mod within;
 
 /// What could not be done beside a node.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::agent::beside::protocol::Shaping;
-use crate::condition::Condition;
-use crate::scenario::Target;
+use crate::condition::{Condition, Port};
+use crate::scenario::{self, Target};
 use crate::target::{docker, local};
 
 /// What an engine said, or why it said nothing.
@@ -32,6 +32,7 @@ impl<'a> Abilities<'a> {
     pub(super) fn cannot(&self, condition: &Condition) -> Option<String> {
         match self.target {
             Target::Local(_) => local::cannot(condition),
+            Target::Docker(spec) if unnamed(spec, condition).is_some() => unnamed(spec, condition),
             Target::Docker(spec) if docker::is_shaped(condition) => {
                 match self.shaping.get_or_init(|| ask(spec.engine.as_deref())) {
                     Ok(Shaping::Nothing(why)) => {
@@ -56,6 +57,21 @@ impl<'a> Abilities<'a> {
             Err(why) => format!("not known yet: {why}"),
         })
     }
+}
+
+/// A port that is called by a name which the target does not give.
+fn unnamed(spec: &scenario::Docker, condition: &Condition) -> Option<String> {
+    let links = &condition.links;
+    let mut ports = links.ports_from.values().chain(links.ports_to.values()).flatten();
+    let unknown = ports.find_map(|port| match port {
+        Port::Name(name) if !spec.ports.contains_key(name) => Some(name),
+        Port::Name(_) | Port::Number(_) => None,
+    })?;
+    let known: Vec<&str> = spec.ports.keys().map(String::as_str).collect();
+    Some(match known.is_empty() {
+        true => format!("it names no ports (`target.docker.ports`), so none is called `{unknown}`"),
+        false => format!("none of its ports is called `{unknown}`; there are {}", known.join(", ")),
+    })
 }
 
 fn ask(engine: Option<&str>) -> Said {

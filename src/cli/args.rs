@@ -67,6 +67,15 @@ pub enum Command {
     /// Stands beside a node, in its network namespace
     #[command(hide = true)]
     Agent(Passed),
+    /// Stands within a node, in its process namespace
+    #[command(hide = true)]
+    AgentWithin(Passed),
+    /// Within a node: takes processors and memory from it
+    #[command(hide = true)]
+    AgentStress(Passed),
+    /// Within a node: gives its limits back
+    #[command(hide = true)]
+    AgentLimits(Passed),
 }
 
 /// Which plan is drawn from a scenario.

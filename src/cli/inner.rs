@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
 use super::{CliError, terminal};
+use crate::agent::AgentError;
+use crate::agent::conversation::Ended;
 use crate::drill::watchdog;
 use crate::quantity::Span;
 use crate::target::docker;
@@ -96,15 +98,56 @@ struct Agent {
 /// The agent beside a node, until its input or its lease ends. The end of the process is what heals.
 pub(super) fn agent(args: Vec<OsString>) -> Result<Exit, CliError> {
     let Agent { lease } = Agent::parse_from(with_name("firedrill agent", args));
+    serve(lease, agent::beside::serve(lease.0))
+}
+
+/// The agent within a node, until its input or its lease ends.
+pub(super) fn agent_within(args: Vec<OsString>) -> Result<Exit, CliError> {
+    let Agent { lease } = Agent::parse_from(with_name("firedrill agent-within", args));
+    serve(lease, agent::within::serve(lease.0))
+}
+
+fn serve(
+    lease: Span,
+    agent: impl Future<Output = Result<Ended, AgentError>>,
+) -> Result<Exit, CliError> {
     let failed = |e: &dyn std::fmt::Display| CliError::Failed(e.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| failed(&e))?;
-    let ended = runtime.block_on(agent::beside::serve(lease.0)).map_err(|e| failed(&e));
+    let ended = runtime.block_on(agent).map_err(|e| failed(&e));
     // A read of the input may be under way, and would be waited for.
     runtime.shutdown_background();
-    if ended? == agent::beside::Ended::LeaseExpired {
+    if ended? == Ended::LeaseExpired {
         terminal::say(&format!("no line for {lease}: this agent ends, and what it held with it"));
     }
+    Ok(Exit::Pass)
+}
+
+/// Takes processors and memory from a node, in a process of its own: workers, the share of the time for which each
+/// computes, bytes.
+pub(super) fn agent_stress(args: &[OsString]) -> Result<Exit, CliError> {
+    let stress = || {
+        let mut words = args.iter().map(|word| word.to_str());
+        let workers = words.next()??.parse().ok()?;
+        let share = words.next()??.parse().ok()?;
+        Some((workers, share, words.next()??.parse().ok()?))
+    };
+    let expected = || CliError::Invalid("expected workers, a share, and bytes".into());
+    let (workers, share, memory) = stress().ok_or_else(expected)?;
+    agent::within::stress_here(workers, share, memory).map_err(CliError::Failed)?;
+    Ok(Exit::Pass)
+}
+
+/// Gives a node its limits back: the limits, and for how many milliseconds it is seen to that they stay.
+pub(super) fn agent_limits(args: &[OsString]) -> Result<Exit, CliError> {
+    let told = || {
+        let mut words = args.iter().map(|word| word.to_str());
+        let own = serde_json::from_str(words.next()??).ok()?;
+        Some((own, Duration::from_millis(words.next()??.parse().ok()?)))
+    };
+    let expected = || CliError::Invalid("expected limits as JSON, and milliseconds".into());
+    let (own, patience) = told().ok_or_else(expected)?;
+    agent::within::restore_here(&own, patience).map_err(CliError::Failed)?;
     Ok(Exit::Pass)
 }
 

@@ -112,6 +112,9 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::Watchdog(passed) => inner::watchdog(passed.args),
         Command::AgentKill(passed) => inner::agent_kill(passed.args),
         Command::Agent(passed) => inner::agent(passed.args),
+        Command::AgentWithin(passed) => inner::agent_within(passed.args),
+        Command::AgentStress(passed) => inner::agent_stress(&passed.args),
+        Command::AgentLimits(passed) => inner::agent_limits(&passed.args),
     }
 }
 

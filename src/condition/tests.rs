@@ -1,9 +1,14 @@
 //! The laws of [`Condition::join`], by properties; and joins that break them, which must be caught.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::inventory::NodeId;
+use crate::quantity::{Bandwidth, Bytes, Cpus, Ratio, Span, Throughput};
 
 fn link() -> impl Strategy<Value = Link> {
     let delivery = prop_oneof![
@@ -25,13 +30,51 @@ fn link() -> impl Strategy<Value = Link> {
     )
 }
 
-fn links() -> impl Strategy<Value = BTreeMap<Peer, Link>> {
-    let peer = prop_oneof![
+fn peer() -> impl Strategy<Value = Peer> {
+    prop_oneof![
         Just(Peer::Clients),
+        Just(Peer::Outside("db.example.com".into())),
         (1..4).prop_map(|n| Peer::Node(NodeId::new(format!("n{n}")))),
+    ]
+}
+
+type Ports = BTreeMap<Peer, BTreeSet<Port>>;
+
+fn ports() -> impl Strategy<Value = Ports> {
+    let port = prop_oneof![
+        Just(Port::Name("client".into())),
+        (1..3_u16).prop_filter_map("from 1", |n| Some(Port::Number(n.try_into().ok()?))),
     ];
+    let ports = prop::collection::btree_set(port, 1..3);
+    prop::collection::btree_map(peer(), ports, 0..3)
+}
+
+fn load() -> impl Strategy<Value = Load> {
+    fn maybe<T: std::str::FromStr + Clone + std::fmt::Debug>(
+        texts: &'static [&'static str],
+    ) -> impl Strategy<Value = Option<T>> {
+        prop::option::of(prop::sample::select(texts).prop_map(|text| text.parse().ok().unwrap()))
+    }
+    let share = (0..3_u8).prop_map(|n| Ratio::new(f64::from(n) / 4.0));
+    let memory = (maybe::<Bytes>(&["1MiB", "2MiB"]), maybe::<Bytes>(&["1MiB", "2MiB"]));
+    let disk = (maybe::<Throughput>(&["1B/s", "2B/s"]), maybe::<Throughput>(&["1B/s", "2B/s"]));
+    let cpu = (0..3_u32, share, maybe::<Cpus>(&["0.5", "2"]));
+    (cpu, memory, disk).prop_map(|(cpu, (memory, memory_limit), (read_limit, write_limit))| {
+        let (cpu_workers, cpu_share, cpu_limit) = cpu;
+        let stress = Load { cpu_workers, cpu_share, memory, ..Load::default() };
+        Load { cpu_limit, memory_limit, read_limit, write_limit, ..stress }
+    })
+}
+
+fn disk() -> impl Strategy<Value = Disk> {
+    let folder = prop::sample::select(&["/a", "/b"][..]).prop_map(String::from);
+    let at_most = (1..3_u64).prop_map(Bytes::mebibytes);
+    prop::collection::btree_map(folder, at_most, 0..2).prop_map(|full| Disk { full })
+}
+
+fn links() -> impl Strategy<Value = BTreeMap<Peer, Link>> {
     // No entry is healthy: `Links` says so.
-    prop::collection::btree_map(peer, link(), 0..3).prop_map(|mut map| {
+    prop::collection::btree_map(peer(), link(), 0..3).prop_map(|mut map| {
         map.retain(|_, link| *link != Link::default());
         map
     })
@@ -51,10 +94,10 @@ fn condition() -> impl Strategy<Value = Condition> {
         heal: words("heal"),
     });
     let commands = prop::collection::btree_set(command, 0..3);
-    (life, links(), links(), commands).prop_map(|(life, from, to, commands)| Condition {
-        life,
-        links: Links { from, to },
-        commands,
+    let links = (links(), links(), ports(), ports())
+        .prop_map(|(from, to, ports_from, ports_to)| Links { from, to, ports_from, ports_to });
+    (life, links, load(), disk(), commands).prop_map(|(life, links, load, disk, commands)| {
+        Condition { life, links, load, disk, commands }
     })
 }
 
@@ -74,10 +117,35 @@ fn within(a: &Condition, b: &Condition) -> bool {
     let links = |a: &BTreeMap<Peer, Link>, b: &BTreeMap<Peer, Link>| {
         a.iter().all(|(peer, l)| link(l, b.get(peer).unwrap_or(&Link::default())))
     };
+    let ports = |a: &Ports, b: &Ports| {
+        let none = BTreeSet::new();
+        a.iter().all(|(peer, ports)| ports.is_subset(b.get(peer).unwrap_or(&none)))
+    };
+    let full = |a: &Disk, b: &Disk| {
+        a.full.iter().all(|(folder, room)| b.full.get(folder).is_some_and(|more| room <= more))
+    };
     a.life <= b.life
+        && less(&a.load, &b.load)
+        && full(&a.disk, &b.disk)
+        && ports(&a.links.ports_from, &b.links.ports_from)
+        && ports(&a.links.ports_to, &b.links.ports_to)
         && links(&a.links.from, &b.links.from)
         && links(&a.links.to, &b.links.to)
         && a.commands.is_subset(&b.commands)
+}
+
+/// Whether a load takes nowhere more than another.
+fn less(a: &Load, b: &Load) -> bool {
+    fn wider<T: PartialOrd>(a: &Option<T>, b: &Option<T>) -> bool {
+        a.as_ref().is_none_or(|a| b.as_ref().is_some_and(|b| b <= a))
+    }
+    a.cpu_workers <= b.cpu_workers
+        && a.cpu_share <= b.cpu_share
+        && a.memory <= b.memory
+        && wider(&a.cpu_limit, &b.cpu_limit)
+        && wider(&a.memory_limit, &b.memory_limit)
+        && wider(&a.read_limit, &b.read_limit)
+        && wider(&a.write_limit, &b.write_limit)
 }
 
 type Join = fn(Condition, Condition) -> Condition;
@@ -161,4 +229,38 @@ fn a_join_that_forgets_a_users_command_is_caught() {
         Condition { commands: shared, ..a.join(b) }
     }
     assert!(search(forgets).is_err());
+}
+
+#[test]
+fn a_join_in_which_the_larger_limit_wins_is_caught_as_weaker() {
+    fn larger_wins(a: Condition, b: Condition) -> Condition {
+        let memory_limit = a.load.memory_limit.max(b.load.memory_limit);
+        let joined = a.join(b);
+        Condition { load: Load { memory_limit, ..joined.load }, ..joined }
+    }
+    assert!(search(larger_wins).unwrap_err().contains("never weaker"));
+}
+
+#[test]
+fn a_join_that_keeps_only_the_ports_that_both_cut_is_caught() {
+    fn both(a: Condition, b: Condition) -> Condition {
+        let ours = a.links.ports_to.clone();
+        let mut joined = a.join(b.clone());
+        joined.links.ports_to.retain(|peer, ports| {
+            ours.contains_key(peer) && b.links.ports_to.contains_key(peer) && !ports.is_empty()
+        });
+        joined
+    }
+    assert!(search(both).is_err());
+}
+
+#[test]
+fn a_condition_reads_back_as_it_was_written() {
+    let mut runner = TestRunner::deterministic();
+    let law = |condition: Condition| {
+        let text = serde_json::to_string(&condition).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Condition>(&text).unwrap(), condition, "{}", text);
+        Ok(())
+    };
+    runner.run(&condition(), law).unwrap();
 }

@@ -109,16 +109,20 @@ impl Reconciler {
         let effective = self.clock.now();
         self.generation.fetch_add(1, Ordering::SeqCst);
         let failed: Vec<String> = applied.into_iter().filter_map(Result::err).collect();
-        let (mut evidence, mut unproven) = (vec![], None);
+        let (mut evidence, mut unproven, mut lapses) = (vec![], None, vec![]);
         for _ in 0..PROOFS_MAX {
             let before = self.generation.load(Ordering::SeqCst);
-            (evidence, unproven) = self.prove(nodes).await;
+            (evidence, unproven) = self.prove(nodes, &mut lapses).await;
             if unproven.is_none() || self.generation.load(Ordering::SeqCst) == before {
                 break;
             }
         }
         if !failed.is_empty() {
             unproven = Some(failed.join("; "));
+        } else if !lapses.is_empty() {
+            // Told once: measuring again does not undo them.
+            let all = lapses.into_iter().chain(unproven);
+            unproven = Some(all.collect::<Vec<_>>().join("; "));
         }
         Change { issued, effective, measured: self.clock.now(), evidence, unproven }
     }
@@ -206,10 +210,16 @@ impl Reconciler {
         self.journal.as_deref().map(write).transpose().map_err(|e| e.to_string())
     }
 
-    async fn prove(&self, nodes: &[NodeId]) -> (Vec<Evidence>, Option<String>) {
+    /// `lapses`: those that were told before, to which new ones are added.
+    async fn prove(
+        &self,
+        nodes: &[NodeId],
+        lapses: &mut Vec<String>,
+    ) -> (Vec<Evidence>, Option<String>) {
         let proofs = join_all(nodes.iter().map(|node| self.prove_one(node))).await;
         let (mut evidence, mut unproven) = (vec![], vec![]);
-        for (node, (measured, why)) in nodes.iter().zip(proofs) {
+        for (node, Proof { measured, unproven: why, lapses: told }) in nodes.iter().zip(proofs) {
+            lapses.extend(told.into_iter().map(|lapse| format!("{node}: {lapse}")));
             let of_node = |measured| Evidence { node: node.clone(), measured };
             evidence.extend(measured.into_iter().map(of_node));
             unproven.extend(why.map(|why| format!("{node}: {why}")));
@@ -217,15 +227,16 @@ impl Reconciler {
         (evidence, (!unproven.is_empty()).then(|| unproven.join("; ")))
     }
 
-    async fn prove_one(&self, node: &NodeId) -> (Vec<String>, Option<String>) {
+    async fn prove_one(&self, node: &NodeId) -> Proof {
         let late = || Proof {
             measured: vec![],
+            lapses: vec![],
             unproven: Some(format!("the measurement did not end within {PROOF_LIMIT:?}")),
         };
         let proof = timeout(PROOF_LIMIT, self.target.prove(node)).await.unwrap_or_else(|_| late());
-        let (mut measured, mut why) = (proof.measured, proof.unproven);
+        let Proof { mut measured, unproven: mut why, lapses } = proof;
         let Some(state) = self.nodes.get(node) else {
-            return (measured, why);
+            return Proof { measured, unproven: why, lapses };
         };
         let (in_effect, healed) = {
             let mut state = state.lock().await;
@@ -245,6 +256,6 @@ impl Reconciler {
                 Err(e) => why = why.or(Some(e.to_string())),
             }
         }
-        (measured, why)
+        Proof { measured, unproven: why, lapses }
     }
 }

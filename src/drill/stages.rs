@@ -106,6 +106,11 @@ impl Drill {
             () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
             started = self.target.start() => started.map_err(|e| e.to_string())?,
         };
+        tokio::select! {
+            biased;
+            () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
+            () = self.target.foresee(self.options.plan.foreseen()) => {}
+        }
         self.tell(Event::NodesReady(inventory.clone()));
         let driver = make_driver(&inventory).map_err(|e| e.to_string())?;
         tokio::select! {

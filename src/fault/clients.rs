@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Effect;
-use crate::condition::{Condition, Link, Links, Peer};
+use crate::condition::{Condition, Links, Peer};
 use crate::inventory::{Inventory, NodeId};
 
 /// Adds what the clients suffer to an effect.
@@ -13,19 +13,24 @@ pub(super) fn suffer_with(zone: &str, inventory: &Inventory, effect: &mut Effect
     for node in inventory.nodes().iter().filter(|node| node.zone != zone) {
         // As the node itself has it: what it gets from its peers, and what it sends to them.
         let Some(links) = effect.conditions.get(&node.id).map(|c| &c.links) else { continue };
-        let (from, to) = (common(&hosts, &links.from), common(&hosts, &links.to));
-        let add = Condition { links: Links { from, to }, ..Condition::default() };
+        let links = Links {
+            from: common(&hosts, &links.from),
+            to: common(&hosts, &links.to),
+            ports_from: common(&hosts, &links.ports_from),
+            ports_to: common(&hosts, &links.ports_to),
+        };
+        let add = Condition { links, ..Condition::default() };
         let held = effect.conditions.remove(&node.id).unwrap_or_default();
         effect.conditions.insert(node.id.clone(), held.join(add));
     }
 }
 
-/// The link with the clients, if all of these hosts have the same.
-fn common(hosts: &[&NodeId], links: &BTreeMap<Peer, Link>) -> BTreeMap<Peer, Link> {
+/// What the link with the clients suffers, if all of these hosts suffer the same.
+fn common<T: Clone + PartialEq>(hosts: &[&NodeId], links: &BTreeMap<Peer, T>) -> BTreeMap<Peer, T> {
     let mut suffered = hosts.iter().map(|host| links.get(&Peer::Node((*host).clone())));
     match suffered.next().flatten() {
         Some(first) if suffered.all(|other| other == Some(first)) => {
-            BTreeMap::from([(Peer::Clients, *first)])
+            BTreeMap::from([(Peer::Clients, first.clone())])
         }
         _ => BTreeMap::new(),
     }
@@ -35,6 +40,7 @@ fn common(hosts: &[&NodeId], links: &BTreeMap<Peer, Link>) -> BTreeMap<Peer, Lin
 mod tests {
     use super::super::{Draw, Scene, Spec};
     use super::*;
+    use crate::condition::Link;
     use crate::inventory::Node;
 
     /// Whom the clients cannot reach, standing in dc1 of n1, n2 (dc1), n3 (dc2), n4 (dc3).
@@ -52,7 +58,7 @@ mod tests {
         let spec: Spec = serde_json::from_str(fault).unwrap();
         let effect = spec.effect(&mut scene).unwrap();
         let cut = effect.conditions.iter().filter(|(_, condition)| {
-            let Links { from, to } = &condition.links;
+            let Links { from, to, .. } = &condition.links;
             let cut = [from, to].map(|way| way.get(&Peer::Clients) == Some(&Link::CUT));
             assert_eq!(cut[0], cut[1], "both ways or none");
             cut[0]

@@ -15,6 +15,7 @@ mod nodes;
 mod packets;
 mod partition;
 mod process;
+mod resources;
 mod wiring;
 
 use std::collections::BTreeMap;
@@ -32,11 +33,13 @@ pub use nodes::{Nodes, Zone};
 pub use packets::Packets;
 pub use partition::{Partition, Shape};
 pub use process::{Process, RollingRestart, Turn};
+pub use resources::{CpuLimit, CpuStress, DiskFull, IoThrottle, MemoryLimit, MemoryStress};
 pub use wiring::Direction;
 
 use crate::catalogue::{Entry, entries};
 use crate::condition::{Condition, Delivery, Life};
 use crate::inventory::{Inventory, NodeId};
+use resources::Scarcity;
 
 /// What a fault comes to once it is known whom it strikes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,18 @@ pub enum Spec {
     Reset(Refusal),
     /// Refuses all traffic and tells the sender, as a firewall that rejects: connections are reset.
     Reject(Refusal),
+    /// Computes beside nodes, within their own limits.
+    CpuStress(CpuStress),
+    /// Holds memory beside nodes, within their own limits.
+    MemoryStress(MemoryStress),
+    /// Gives nodes fewer processors.
+    CpuLimit(CpuLimit),
+    /// Gives nodes less memory.
+    MemoryLimit(MemoryLimit),
+    /// Slows disks down.
+    IoThrottle(IoThrottle),
+    /// Fills a file system, and keeps it full.
+    DiskFull(DiskFull),
     /// Loses a whole datacenter.
     DatacenterLoss(DatacenterLoss),
     /// Cuts a datacenter off from the others; its nodes go on running.
@@ -110,6 +125,12 @@ impl Spec {
             Spec::Reorder(_) => "reorder",
             Spec::Reset(_) => "reset",
             Spec::Reject(_) => "reject",
+            Spec::CpuStress(_) => "cpu-stress",
+            Spec::MemoryStress(_) => "memory-stress",
+            Spec::CpuLimit(_) => "cpu-limit",
+            Spec::MemoryLimit(_) => "memory-limit",
+            Spec::IoThrottle(_) => "io-throttle",
+            Spec::DiskFull(_) => "disk-full",
             Spec::DatacenterLoss(_) => "datacenter-loss",
             Spec::DatacenterPartition(_) => "datacenter-partition",
             Spec::Command(_) => "command",
@@ -131,6 +152,12 @@ impl Spec {
             | Spec::Corrupt(packets::Corrupt(p))
             | Spec::Reorder(packets::Reorder(p)) => p.needs_leader(),
             Spec::Reset(r) | Spec::Reject(r) => r.nodes.needs_leader(),
+            Spec::CpuStress(s) => s.nodes.needs_leader(),
+            Spec::MemoryStress(s) => s.nodes.needs_leader(),
+            Spec::CpuLimit(s) => s.nodes.needs_leader(),
+            Spec::MemoryLimit(s) => s.nodes.needs_leader(),
+            Spec::IoThrottle(s) => s.nodes.needs_leader(),
+            Spec::DiskFull(s) => s.nodes.needs_leader(),
             Spec::DatacenterLoss(d) => d.zone == Zone::Leader,
             Spec::DatacenterPartition(d) => d.zone == Zone::Leader,
             Spec::Command(c) => c.nodes.as_ref().is_some_and(Nodes::needs_leader),
@@ -163,6 +190,12 @@ impl Spec {
             | Spec::Reorder(packets::Reorder(p)) => p.effect(scene),
             Spec::Reset(r) => r.effect(scene, Delivery::Reset),
             Spec::Reject(r) => r.effect(scene, Delivery::Reject),
+            Spec::CpuStress(s) => s.effect(scene),
+            Spec::MemoryStress(s) => s.effect(scene),
+            Spec::CpuLimit(s) => s.effect(scene),
+            Spec::MemoryLimit(s) => s.effect(scene),
+            Spec::IoThrottle(s) => s.effect(scene),
+            Spec::DiskFull(s) => s.effect(scene),
             Spec::DatacenterLoss(d) => d.effect(scene),
             Spec::DatacenterPartition(d) => d.effect(scene),
             Spec::Command(c) => c.effect(scene),
@@ -185,6 +218,12 @@ impl Spec {
             | Spec::Reorder(packets::Reorder(p)) => p.words(),
             Spec::Reset(r) => r.words(Delivery::Reset, &r.nodes.to_string()),
             Spec::Reject(r) => r.words(Delivery::Reject, &r.nodes.to_string()),
+            Spec::CpuStress(s) => s.words(),
+            Spec::MemoryStress(s) => s.words(),
+            Spec::CpuLimit(s) => s.words(),
+            Spec::MemoryLimit(s) => s.words(),
+            Spec::IoThrottle(s) => s.words(),
+            Spec::DiskFull(s) => s.words(),
             Spec::DatacenterLoss(d) => d.words(&d.zone.to_string()),
             Spec::DatacenterPartition(d) => d.words(&d.zone.to_string()),
             Spec::Command(c) => c.words(c.nodes.as_ref().map(Nodes::to_string)),

@@ -3,12 +3,12 @@
 //! Invariant: what `a` suffers toward `b`, `b` suffers from `a`. So a cut holds while either of the two is
 //! made anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::condition::{Condition, Link, Links, Peer};
+use crate::condition::{Condition, Link, Links, Peer, Port};
 use crate::inventory::NodeId;
 
 /// Which way a fault of links works, seen from the nodes that it names (of two sides: from the first).
@@ -35,6 +35,21 @@ impl Direction {
     }
 }
 
+/// What a link suffers, one way.
+#[derive(Debug, Clone)]
+pub enum Suffering {
+    /// All of its traffic this.
+    All(Link),
+    /// The traffic of these ports is cut.
+    Ports(BTreeSet<Port>),
+}
+
+impl From<Link> for Suffering {
+    fn from(link: Link) -> Self {
+        Suffering::All(link)
+    }
+}
+
 /// Conditions of links, as they are gathered.
 #[derive(Debug, Default)]
 pub struct Wiring {
@@ -48,35 +63,78 @@ impl Wiring {
         self.conditions.insert(node.clone(), held.join(add));
     }
 
-    fn one_way(&mut self, from: &NodeId, to: &NodeId, link: Link) {
-        let one = |peer: &NodeId| BTreeMap::from([(Peer::Node(peer.clone()), link)]);
-        self.at(from, Links { to: one(to), ..Links::default() });
-        self.at(to, Links { from: one(from), ..Links::default() });
+    fn sends(&mut self, node: &NodeId, to: Peer, suffering: &Suffering) {
+        let links = Links::default();
+        self.at(
+            node,
+            match suffering.clone() {
+                Suffering::All(link) => Links { to: [(to, link)].into(), ..links },
+                Suffering::Ports(ports) => Links { ports_to: [(to, ports)].into(), ..links },
+            },
+        );
+    }
+
+    fn receives(&mut self, node: &NodeId, from: Peer, suffering: &Suffering) {
+        let links = Links::default();
+        self.at(
+            node,
+            match suffering.clone() {
+                Suffering::All(link) => Links { from: [(from, link)].into(), ..links },
+                Suffering::Ports(ports) => Links { ports_from: [(from, ports)].into(), ..links },
+            },
+        );
     }
 
     /// The links between each of `a` and each of `b`; a node has no link to itself.
-    pub fn between(&mut self, a: &[NodeId], b: &[NodeId], direction: Direction, link: Link) {
+    pub fn between(
+        &mut self,
+        a: &[NodeId],
+        b: &[NodeId],
+        direction: Direction,
+        suffering: impl Into<Suffering>,
+    ) {
+        let suffering = suffering.into();
+        let mut one_way = |from: &NodeId, to: &NodeId| {
+            self.sends(from, Peer::Node(to.clone()), &suffering);
+            self.receives(to, Peer::Node(from.clone()), &suffering);
+        };
         for one in a {
             for other in b.iter().filter(|other| *other != one) {
                 if direction != Direction::From {
-                    self.one_way(one, other, link);
+                    one_way(one, other);
                 }
                 if direction != Direction::To {
-                    self.one_way(other, one, link);
+                    one_way(other, one);
                 }
             }
         }
     }
 
     /// The links between these nodes and the clients.
-    pub fn with_clients(&mut self, nodes: &[NodeId], direction: Direction, link: Link) {
-        let end = |holds: bool| match holds {
-            true => BTreeMap::from([(Peer::Clients, link)]),
-            false => BTreeMap::new(),
-        };
+    pub fn with_clients(
+        &mut self,
+        nodes: &[NodeId],
+        direction: Direction,
+        suffering: impl Into<Suffering>,
+    ) {
+        self.with(&Peer::Clients, nodes, direction, suffering.into());
+    }
+
+    /// The links between these nodes and somebody who is no node of the system, at whose end nobody stands.
+    pub fn with(
+        &mut self,
+        peer: &Peer,
+        nodes: &[NodeId],
+        direction: Direction,
+        suffering: Suffering,
+    ) {
         for node in nodes {
-            let (to, from) = (direction != Direction::From, direction != Direction::To);
-            self.at(node, Links { to: end(to), from: end(from) });
+            if direction != Direction::From {
+                self.sends(node, peer.clone(), &suffering);
+            }
+            if direction != Direction::To {
+                self.receives(node, peer.clone(), &suffering);
+            }
         }
     }
 

@@ -142,6 +142,28 @@ impl Plan {
             .fold(Condition::default(), Condition::join)
     }
 
+    /// All that each node may suffer at any time of the drill, joined, whoever leads: what a target can get ready for.
+    pub fn foreseen(&self) -> BTreeMap<NodeId, Condition> {
+        let mut all: BTreeMap<NodeId, Condition> = BTreeMap::new();
+        let mut add = |effect: Effect| {
+            for (node, condition) in effect.conditions {
+                let known = all.remove(&node).unwrap_or_default();
+                all.insert(node, known.join(condition));
+            }
+        };
+        for fault in &self.faults {
+            match &fault.effect {
+                Binding::Known(effect) => add(effect.clone()),
+                Binding::Late { .. } => {
+                    let leaders = self.inventory.ids();
+                    let bound = leaders.map(|leader| fault.bind(&self.inventory, Some(leader)));
+                    bound.flatten().for_each(&mut add);
+                }
+            }
+        }
+        all
+    }
+
     /// A digest of the whole plan, 16 hexadecimal digits: same plan, same digest. FNV-1a of its JSON: it
     /// tells plans apart, and does not withstand somebody who wants two to look alike.
     pub fn digest(&self) -> String {

@@ -4,6 +4,8 @@
 pub mod docker;
 pub mod local;
 
+use std::collections::BTreeMap;
+
 use futures::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -20,6 +22,8 @@ pub struct Proof {
     pub measured: Vec<String>,
     /// Why the condition is not proven. `None`: it is.
     pub unproven: Option<String>,
+    /// What did not hold for a while since this was asked last, though it does now; each is told once.
+    pub lapses: Vec<String>,
 }
 
 /// Something that happened to a node's process, at an instant.
@@ -81,6 +85,11 @@ pub trait Target: Send + Sync {
     /// Brings the nodes up where that is the target's business, and waits until each is ready. On an error,
     /// what was brought up is taken down again.
     fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>>;
+    /// Gets ready for what nodes may suffer in this drill, so that making it true takes no longer than it must. The
+    /// nodes suffer nothing of it. What cannot be got ready says so when it is applied.
+    fn foresee(&self, _foreseen: BTreeMap<NodeId, Condition>) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
     /// What happens to the nodes' processes from now on. May be called once.
     fn notices(&self) -> mpsc::UnboundedReceiver<Notice>;
     /// Makes the whole condition of a node true; idempotent. Returns when it is in effect.

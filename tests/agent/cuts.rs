@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firedrill::agent::beside::protocol::{Order, Way};
+use firedrill::agent::beside::protocol::{HeldLink, Order, Way};
 use firedrill::condition::Link;
 use firedrill::quantity::Ratio;
 
@@ -178,4 +178,42 @@ fn an_interface_that_comes_later_is_cut_too() {
     run(&format!("ip -n {near} link del late"));
     agent.order(Order::Beat).unwrap();
     agent.hold(&cut());
+}
+
+#[test]
+fn a_cut_of_a_port_leaves_the_others_whoever_listens() {
+    let Some(lab) = Lab::new() else { return };
+    let mut agent = lab.agent();
+    for (family, address) in FAR.iter().enumerate() {
+        let (listens, other) = (lab.listener(address), lab.listener(address));
+        let (mut near, mut far) = lab.connect(&listens).unwrap();
+        let (mut spared, mut spared_far) = lab.connect(&other).unwrap();
+        let (one, another) = (lab.udp_pair(family), lab.udp_pair(family));
+        passes_at_last(&one.0, &one.1);
+        let port = listens.local_addr().unwrap().port();
+        // Of the datagrams, the port of the near end: it is one's own there.
+        let ports = [port, one.0.local_addr().unwrap().port()];
+        let cut = cut().into_iter().map(|held| HeldLink { ports: ports.into(), ..held });
+        agent.hold(&cut.collect::<Vec<_>>());
+        near.write_all(b"from near").unwrap();
+        assert_silent(&mut far);
+        assert!(!passes(&one.0, &one.1) && !passes(&one.1, &one.0));
+        assert_says(&mut spared, &mut spared_far, b"another port");
+        passes_at_last(&another.0, &another.1);
+        agent.hold(&[]);
+        let mut came = [0; 9];
+        std::io::Read::read_exact(&mut far, &mut came).unwrap();
+        assert_eq!(&came, b"from near");
+        passes_at_last(&one.0, &one.1);
+    }
+}
+
+#[test]
+fn of_ports_nothing_but_a_cut_is_held() {
+    let Some(lab) = Lab::new() else { return };
+    let mut agent = lab.agent();
+    let late = Link { loss: Ratio::new(0.5), ..Link::default() };
+    let held = HeldLink { ports: [80].into(), ..link(&FAR, Way::Out, late) };
+    let refused = agent.order(Order::Hold(vec![held])).unwrap_err();
+    assert!(refused.contains("can be cut, and nothing else"), "{refused}");
 }

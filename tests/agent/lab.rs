@@ -279,7 +279,7 @@ impl Drop for Agent {
 
 pub fn link(peers: &[&str], way: Way, link: Link) -> HeldLink {
     let peers = peers.iter().map(|peer| peer.parse::<IpAddr>().unwrap()).collect();
-    HeldLink { peers, way, link }
+    HeldLink { peers, way, ports: Default::default(), link }
 }
 
 /// The traffic with the far side, delivered so, one way.

@@ -263,7 +263,8 @@ impl Nodes {
 
 /// What the control groups of a process allow it, by either of the kernel's interfaces to them.
 fn limits(pid: &str) -> String {
-    const FILES: [(&str, &[&str]); 4] = [
+    const FILES: [(&str, &[&str]); 5] = [
+        ("blkio", &["blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"]),
         ("cpu", &["cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares"]),
         ("memory", &["memory.limit_in_bytes"]),
         ("freezer", &["freezer.state"]),

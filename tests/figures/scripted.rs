@@ -136,7 +136,7 @@ impl Target for ScriptedTarget {
     fn prove<'a>(&'a self, _: &'a NodeId) -> BoxFuture<'a, Proof> {
         Box::pin(async {
             sleep(Duration::from_millis(5)).await;
-            Proof { measured: vec!["the switch is thrown".into()], unproven: None }
+            Proof { measured: vec!["the switch is thrown".into()], unproven: None, lapses: vec![] }
         })
     }
     fn stop(&self) -> BoxFuture<'_, Vec<String>> {

@@ -256,7 +256,10 @@ pub fn links(from: &[(&str, Link)], to: &[(&str, Link)]) -> Condition {
         let peer = |name: &str| Peer::from(name.to_string());
         side.iter().map(|(name, link)| (peer(name), *link)).collect()
     };
-    Condition { links: Links { from: side(from), to: side(to) }, ..Condition::default() }
+    Condition {
+        links: Links { from: side(from), to: side(to), ..Links::default() },
+        ..Condition::default()
+    }
 }
 
 /// Waits until it is true; the answer is whether it became so.

@@ -33,7 +33,7 @@ pub async fn front() -> (Arc<Switchboard>, Fronts, SocketAddr, TcpListener) {
 
 fn set(board: &Switchboard, there: Link, back: Link) {
     let side = |link| [(Peer::Clients, link)].into();
-    board.set(&"n1".into(), &Links { from: side(there), to: side(back) });
+    board.set(&"n1".into(), &Links { from: side(there), to: side(back), ..Links::default() });
 }
 
 fn link() -> impl Strategy<Value = Link> {

@@ -11,6 +11,7 @@ use super::protocol::{Counted, HeldLink, Shaping, Way};
 use super::shaper::Shaper;
 use super::{destroy, shaper};
 use crate::agent::AgentError;
+use crate::condition::Link;
 
 /// How often a change is tried while interfaces come and go.
 const TRIES: u32 = 3;
@@ -80,6 +81,13 @@ impl Keeper {
     }
 
     fn refuse_impossible(&self, links: &[HeldLink]) -> Result<(), String> {
+        let cut = |held: &&HeldLink| held.link == Link::CUT;
+        if let Some(held) = links.iter().find(|held| !held.ports.is_empty() && !cut(held)) {
+            return Err(format!(
+                "the traffic of ports {:?} can be cut, and nothing else",
+                held.ports
+            ));
+        }
         let mut shaped = BTreeSet::new();
         for held in links.iter().filter(|held| held.is_shaped()) {
             if held.way == Way::In {

@@ -16,4 +16,4 @@ pub mod protocol;
 mod serve;
 mod shaper;
 
-pub use serve::{Ended, serve};
+pub use serve::serve;

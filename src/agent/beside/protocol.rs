@@ -1,7 +1,7 @@
 //! What an agent is told and what it answers: one JSON object a line, over the container's attach stream.
 //!
-//! The agent begins with one [`Hello`]; then each [`Request`] has one [`Answer`] with its id, in any order. The
-//! end of its input, or a lease without a line, ends the agent, and with it all that it held.
+//! The agent begins with one [`Hello`]; then each request ([`Order`]) has one answer ([`Done`]) with its id, in any
+//! order. The end of its input, or a lease without a line, ends the agent, and with it all that it held.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::conversation;
 use crate::condition::Link;
+
+/// One line to the agent.
+pub type Request = conversation::Request<Order>;
+/// One line from the agent.
+pub type Answer = conversation::Answer<Done>;
 
 /// The first line that an agent says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,15 +44,6 @@ pub enum Shaping {
     Nothing(String),
 }
 
-/// One line to the agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Comes back in the answer; from 1.
-    pub id: u64,
-    /// What to do.
-    pub order: Order,
-}
-
 /// What an agent can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +66,11 @@ pub enum Order {
         /// How long an answer is waited for.
         wait: Duration,
     },
+    /// The addresses of a host, as the node resolves its name.
+    Resolve {
+        /// The host's name.
+        host: String,
+    },
     /// What is held, as the kernel tells it, with the packets that each rule dropped so far.
     Count,
 }
@@ -85,6 +87,10 @@ pub struct HeldLink {
     pub peers: BTreeSet<IpAddr>,
     /// Which way.
     pub way: Way,
+    /// The ports of whose TCP and UDP this is told, whoever of the two listens there; none: all traffic. Such
+    /// traffic can be cut, and nothing else.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ports: BTreeSet<u16>,
     /// What it suffers.
     pub link: Link,
 }
@@ -133,15 +139,6 @@ pub struct Probe {
     pub wait: Duration,
 }
 
-/// One line from the agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The request's; 0 if the line had none that could be read.
-    pub id: u64,
-    /// What came of it.
-    pub result: Result<Done, String>,
-}
-
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,6 +171,8 @@ pub enum Done {
         /// How long it took, in nanoseconds.
         took: u64,
     },
+    /// The addresses of a host.
+    Resolved(BTreeSet<IpAddr>),
     /// The rules, in the order in which they are held.
     Counted(Vec<Counted>),
 }

@@ -92,7 +92,7 @@ impl Switchboard {
 fn effective(asked: &BTreeMap<NodeId, Links>, from: &Peer, to: &Peer) -> Link {
     let of = |peer: &Peer| match peer {
         Peer::Node(id) => asked.get(id),
-        Peer::Clients => None,
+        Peer::Clients | Peer::Outside(_) => None,
     };
     let sent = of(from).and_then(|links| links.to.get(to)).copied().unwrap_or_default();
     let arrives = of(to).and_then(|links| links.from.get(from)).copied().unwrap_or_default();

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::beside::{Agent, Place};
+use super::beside;
+use super::helper::Place;
 use super::{engine, image};
 use crate::agent::beside::protocol::Shaping;
 use crate::condition::Condition;
@@ -28,8 +29,9 @@ pub async fn shaping(engine: Option<&str>, binary: &Path) -> Result<Shaping, Tar
         image: image::ensure(&api, binary).await?,
         lease: LEASE,
         node: "none".into(),
-        network: "none".into(),
+        command: vec![],
+        host: Place::bare(),
     };
-    let agent = Agent::start(&api, &place).await.map_err(TargetError::Other)?;
+    let agent = beside::start(&api, place, "none").await.map_err(TargetError::Other)?;
     Ok(agent.hello.shaping.clone())
 }

@@ -1,261 +1,60 @@
-//! The agent beside one container: a container of its own in the same network namespace, told what to do over
-//! its attach stream. The stream's end ends the agent, and the kernel takes back what it held.
+//! The agent beside one container, in the same network namespace: when it ends, the kernel takes back what it held.
 
-use std::collections::HashMap;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::Docker as Api;
-use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, DeviceMapping, HostConfig};
-use bollard::query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder};
-use futures::{Stream, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use bollard::models::{DeviceMapping, HostConfig};
 
-use super::engine::words;
-use crate::agent::beside::protocol::{Answer, Done, Hello, Order, Request};
+use super::helper::{Helper, Place, Speech};
+use crate::agent::beside::protocol::{Done, Hello, Order};
 
-/// The label of every container that firedrill makes: the run that it belongs to.
-pub(super) const RUN_LABEL: &str = "firedrill.run";
-/// The label that says beside which node an agent stands.
-const NODE_LABEL: &str = "firedrill.node";
-/// How long an agent may take to say hello.
-const HELLO: Duration = Duration::from_secs(10);
-/// How long an agent may take to answer, beyond what it was asked to wait.
-const ANSWER: Duration = Duration::from_secs(5);
-/// A beat is sent this many times a lease.
-const BEATS_PER_LEASE: u32 = 4;
 /// What lets an agent shape traffic where the kernel has no netem.
 const TUN: &str = "/dev/net/tun";
 
-/// Where and how an agent is to stand.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub run: String,
-    pub image: String,
-    pub lease: Duration,
-    /// The node's name.
-    pub node: String,
-    /// The network that it joins, as the engine names it: `container:ID`, or `none` for one of its own.
-    pub network: String,
-}
-
-/// A running agent. Dropped, it ends.
+/// What an agent of the network says and is told.
 #[derive(Debug)]
-pub(super) struct Agent {
-    /// What it said first.
-    pub hello: Hello,
-    orders: mpsc::UnboundedSender<(Order, oneshot::Sender<Result<Done, String>>)>,
-    /// Cancelled when the agent is gone, whoever ended it.
-    pub gone: CancellationToken,
-}
+pub(super) struct Network;
 
-type Lines = Pin<Box<dyn Stream<Item = Result<String, String>> + Send>>;
+impl Speech for Network {
+    type Hello = Hello;
+    type Order = Order;
+    type Done = Done;
 
-impl Agent {
-    /// Starts one. Fails with why, in words.
-    pub async fn start(api: &Api, place: &Place) -> Result<Agent, String> {
-        let id = create(api, place).await?;
-        let begun = begin(api, &id).await;
-        let (hello, lines, input) = match begun {
-            Ok(begun) => begun,
-            Err(why) => {
-                // It removes itself when it ends, if it ever ran.
-                let options = super::restore::removal();
-                let _ = api.remove_container(&id, Some(options)).await;
-                return Err(why);
-            }
-        };
-        let ours = env!("CARGO_PKG_VERSION");
-        if hello.version != ours {
-            return Err(format!("the agent is firedrill {}, the runner is {ours}", hello.version));
-        }
-        let (orders, told) = mpsc::unbounded_channel();
-        let gone = CancellationToken::new();
-        let talk = Talk { input, lines, told, beat: place.lease / BEATS_PER_LEASE };
-        tokio::spawn(talk.go(gone.clone()));
-        Ok(Agent { hello, orders, gone })
+    fn version(hello: &Hello) -> &str {
+        &hello.version
     }
-
-    /// Gives an order, and waits for what came of it.
-    pub async fn ask(&self, order: Order) -> Result<Done, String> {
-        let patience = ANSWER
-            + match &order {
-                Order::Probe(probe) => probe.every * probe.count + probe.wait,
-                _ => Duration::ZERO,
-            };
-        let (answer, answered) = oneshot::channel();
-        let gone = || "the agent is gone".to_string();
-        self.orders.send((order, answer)).map_err(|_| gone())?;
-        match timeout(patience, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(gone()),
-            Err(_) => Err(format!("the agent did not answer within {patience:?}")),
+    fn beat() -> Order {
+        Order::Beat
+    }
+    fn takes(order: &Order) -> Duration {
+        match order {
+            Order::Probe(probe) => probe.every * probe.count + probe.wait,
+            _ => Duration::ZERO,
         }
     }
 }
 
-async fn create(api: &Api, place: &Place) -> Result<String, String> {
+/// An agent of the network.
+pub(super) type Agent = Helper<Network>;
+
+/// Starts one in a network, as the engine names it: `container:ID`, or `none` for one of its own. `place` says all
+/// but what it joins.
+pub(super) async fn start(api: &Api, place: Place, network: &str) -> Result<Agent, String> {
     let tun = DeviceMapping {
         path_on_host: Some(TUN.into()),
         path_in_container: Some(TUN.into()),
         cgroup_permissions: Some("rw".into()),
     };
-    match create_with(api, place, Some(vec![tun])).await {
-        // A host without it can still cut links; the agent says what it cannot do.
-        Err(why) if why.contains(TUN) => create_with(api, place, None).await,
-        other => other,
-    }
-}
-
-async fn create_with(
-    api: &Api,
-    place: &Place,
-    devices: Option<Vec<DeviceMapping>>,
-) -> Result<String, String> {
-    let labels = HashMap::from([
-        (RUN_LABEL.to_string(), place.run.clone()),
-        (NODE_LABEL.to_string(), place.node.clone()),
-    ]);
-    let host = HostConfig {
-        network_mode: Some(place.network.clone()),
-        cap_drop: Some(vec!["ALL".into()]),
+    let host = |devices| HostConfig {
+        network_mode: Some(network.to_string()),
         cap_add: Some(vec!["NET_ADMIN".into()]),
-        security_opt: Some(vec!["no-new-privileges".into()]),
-        readonly_rootfs: Some(true),
-        auto_remove: Some(true),
         devices,
-        ..HostConfig::default()
+        ..Place::bare()
     };
-    let lease = format!("{}ms", place.lease.as_millis());
-    let body = ContainerCreateBody {
-        image: Some(place.image.clone()),
-        cmd: Some(["agent", "--lease", &lease].map(String::from).into()),
-        labels: Some(labels),
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        open_stdin: Some(true),
-        stdin_once: Some(true),
-        host_config: Some(host),
-        ..ContainerCreateBody::default()
-    };
-    let name = format!("firedrill-{}-{}-{:04x}", place.run, place.node, rand::random::<u16>());
-    let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    let made = api.create_container(Some(options), body).await;
-    made.map(|made| made.id).map_err(|e| format!("the agent's container: {}", words(&e)))
-}
-
-type Input = Pin<Box<dyn AsyncWrite + Send>>;
-
-async fn begin(api: &Api, id: &str) -> Result<(Hello, Lines, Input), String> {
-    let options =
-        AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true);
-    let attached = api.attach_container(id, Some(options.build())).await;
-    let attached = attached.map_err(|e| format!("the agent's stream: {}", words(&e)))?;
-    let started = api.start_container(id, None::<bollard::query_parameters::StartContainerOptions>);
-    started.await.map_err(|e| format!("the agent's start: {}", words(&e)))?;
-    let mut lines = lines(attached.output);
-    let first = timeout(HELLO, lines.next()).await;
-    let first = first.map_err(|_| format!("the agent said nothing within {HELLO:?}"))?;
-    let first = first.ok_or("the agent ended at once")??;
-    let hello = serde_json::from_str(&first).map_err(|e| format!("{first:?} is no hello: {e}"))?;
-    Ok((hello, lines, attached.input))
-}
-
-/// The agent's lines, however the engine cut or joined them. What it says on stderr is an error.
-fn lines(
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
-) -> Lines {
-    let whole = |open: &mut String, said: Result<LogOutput, bollard::errors::Error>| {
-        let lines = match said {
-            Ok(LogOutput::StdErr { message }) => {
-                vec![Err(String::from_utf8_lossy(&message).trim().to_string())]
-            }
-            Ok(other) => {
-                open.push_str(&String::from_utf8_lossy(&other.into_bytes()));
-                let end = open.rfind('\n').map_or(0, |end| end + 1);
-                let rest = open.split_off(end);
-                let lines = std::mem::replace(open, rest);
-                lines.lines().map(|line| Ok(line.to_string())).collect()
-            }
-            Err(e) => vec![Err(words(&e))],
-        };
-        std::future::ready(Some(futures::stream::iter(lines)))
-    };
-    Box::pin(output.scan(String::new(), whole).flatten())
-}
-
-/// The conversation with one agent.
-struct Talk {
-    input: Input,
-    lines: Lines,
-    told: mpsc::UnboundedReceiver<(Order, oneshot::Sender<Result<Done, String>>)>,
-    beat: Duration,
-}
-
-impl Talk {
-    /// Until the agent or the one who gives orders is gone. Open questions are dropped then.
-    async fn go(mut self, gone: CancellationToken) {
-        let _gone = gone.drop_guard();
-        let mut open: HashMap<u64, oneshot::Sender<Result<Done, String>>> = HashMap::new();
-        let mut beat = tokio::time::interval(self.beat);
-        let mut last = 0;
-        loop {
-            let order = tokio::select! {
-                told = self.told.recv() => match told {
-                    Some((order, answer)) => {
-                        open.insert(last + 1, answer);
-                        order
-                    }
-                    None => return,
-                },
-                line = self.lines.next() => match line {
-                    Some(Ok(line)) => {
-                        match serde_json::from_str::<Answer>(&line) {
-                            Ok(Answer { id, result }) => {
-                                // Nobody waits for the answer to a beat.
-                                drop(open.remove(&id).map(|asked| asked.send(result)));
-                            }
-                            Err(e) => tracing::warn!("an agent said {line:?}: {e}"),
-                        }
-                        continue;
-                    }
-                    Some(Err(why)) => {
-                        tracing::warn!("an agent complains: {why}");
-                        continue;
-                    }
-                    None => return,
-                },
-                _ = beat.tick() => Order::Beat,
-            };
-            last += 1;
-            let Ok(mut line) = serde_json::to_vec(&Request { id: last, order }) else { continue };
-            line.push(b'\n');
-            let said = async {
-                self.input.write_all(&line).await?;
-                self.input.flush().await
-            };
-            if said.await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn lines_are_whole_however_they_come() {
-        let said = |text: &'static str| Ok(LogOutput::StdOut { message: text.into() });
-        let parts = ["one\ntwo\nth", "ree\n", "", "four", "\n"].map(said);
-        let lines: Vec<_> = lines(Box::pin(futures::stream::iter(parts))).collect().await;
-        let lines: Vec<String> = lines.into_iter().map(Result::unwrap).collect();
-        assert_eq!(lines, ["one", "two", "three", "four"]);
+    let placed = |host| Place { command: vec!["agent".into()], host, ..place.clone() };
+    match Agent::start(api, &placed(host(Some(vec![tun])))).await {
+        // A host without it can still cut links; the agent says what it cannot do.
+        Err(why) if why.contains(TUN) => Agent::start(api, &placed(host(None))).await,
+        other => other,
     }
 }

@@ -9,24 +9,34 @@ use std::time::Duration;
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures::StreamExt;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::discover;
 use super::member::Member;
 use super::up::Up;
 use crate::history::NodeEventKind;
+use crate::inventory::NodeId;
 use crate::target::TargetError;
 
 /// How long to wait before an engine that went away is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Listens until the drill is over.
-pub(super) fn watch(up: Arc<Up>) {
+/// Listens until the drill is over: to the engine, and to who says that an agent within a node has ended.
+pub(super) fn watch(up: Arc<Up>, mut lost: mpsc::UnboundedReceiver<NodeId>) {
     tokio::spawn(async move {
         let ending = up.ending.clone();
+        let lost = async {
+            while let Some(id) = lost.recv().await {
+                if let Some(member) = up.members.get(&id) {
+                    spawn_visit(&up, member, "an agent within it was gone");
+                }
+            }
+        };
         tokio::select! {
             () = ending.cancelled() => {}
-            () = listen(up) => {}
+            () = listen(up.clone()) => {}
+            () = lost => {}
         }
     });
 }
@@ -98,7 +108,7 @@ async fn heard(up: &Arc<Up>, event: EventMessage) {
             spawn_visit(up, member, "it was started");
         }
         // Perhaps a node in a new container.
-        (Some("start"), None) if !attributes.contains_key(super::beside::RUN_LABEL) => {
+        (Some("start"), None) if !attributes.contains_key(super::helper::RUN_LABEL) => {
             rediscover(up).await;
         }
         _ => {}
@@ -154,11 +164,23 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
         return Ok(());
     }
     member.told_dead.store(false, Ordering::Release);
-    if stands && known.now.pid == process {
+    let same_process = known.now.pid == process;
+    let lost = known.within.is_lost();
+    if same_process && stands && !lost {
+        return Ok(());
+    }
+    if lost && same_process {
+        known.lapses.push(format!("{why}: what it held was not held until a new one held it"));
+    }
+    if !same_process {
+        known.within.forget();
+    }
+    member.suffer(with, &mut known).await?;
+    member.be_there(with, &mut known).await;
+    if same_process && stands {
         return Ok(());
     }
     let suffered = known.held.len();
-    let same_process = known.now.pid == process;
     known.agent = None;
     let moved = up.moved(member, &known);
     let links = up.links(&known);

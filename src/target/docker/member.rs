@@ -4,7 +4,7 @@
 //! finding, not something to repair. An agent that is gone is made anew and told again; how long nothing was
 //! held meanwhile is a lapse, which the next proof must tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -19,11 +19,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Options;
-use super::beside::{Agent, Place};
+use super::beside::{self, Agent};
 use super::discover::{self, State};
 use super::engine::{is_so_already, words};
+use super::helper::Place;
+use super::within::Within;
 use crate::agent::beside::protocol::{HeldLink, Order};
-use crate::condition::{Life, Links};
+use crate::condition::{Disk, Life, Links, Load};
 use crate::history::NodeEventKind;
 use crate::inventory::NodeId;
 use crate::target::{Notice, TargetError};
@@ -59,13 +61,27 @@ pub(super) struct Known {
     pub agent: Option<Arc<Agent>>,
     /// What that agent holds.
     pub held: Vec<HeldLink>,
+    /// The agents within it.
+    pub within: Within,
     /// When nothing was held that should have been, in words.
     pub lapses: Vec<String>,
     /// The process that was killed by a crash.
     pub crashed: Option<i64>,
     /// Links, as they were proven last.
     pub proven: super::prove::LinkStates,
+    /// Ports and outside hosts of which something was cut when it was proven last.
+    pub proven_cuts: super::ports::Cuts,
+    /// The addresses of hosts that are no nodes, while something of them is asked.
+    pub outside: BTreeMap<String, BTreeSet<IpAddr>>,
     ready: bool,
+}
+
+impl Known {
+    /// Its process is gone: who stood beside it stands in namespaces that nobody uses any more.
+    pub fn alone(&mut self) {
+        self.agent = None;
+        self.within.forget();
+    }
 }
 
 /// What firedrill asked of a node.
@@ -73,6 +89,8 @@ pub(super) struct Known {
 pub(super) struct Asked {
     pub life: Life,
     pub links: Links,
+    pub load: Load,
+    pub disk: Disk,
 }
 
 /// What a member needs of its target.
@@ -82,6 +100,8 @@ pub(super) struct With<'a> {
     pub options: &'a Options,
     pub image: &'a str,
     pub notices: &'a mpsc::UnboundedSender<Notice>,
+    /// Who is told of agents within that have ended.
+    pub lost: &'a mpsc::UnboundedSender<NodeId>,
 }
 
 impl Member {
@@ -101,7 +121,7 @@ impl Member {
     pub async fn rename(&self, now: State) {
         let mut known = self.state.lock().await;
         *self.container.lock().unwrap_or_else(PoisonError::into_inner) = now.container.clone();
-        known.agent = None;
+        known.alone();
         known.ready = false;
         known.now = State { pid: 0, ..now };
     }
@@ -182,7 +202,7 @@ impl Member {
         let options = StopContainerOptionsBuilder::default().t(patience).build();
         let said = with.api.stop_container(&known.now.container, Some(options)).await;
         self.fine(said)?;
-        known.agent = None; // it stands in a namespace that nobody uses any more
+        known.alone();
         self.until(with, known, "end", |now| !now.running).await
     }
 
@@ -191,7 +211,7 @@ impl Member {
         let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
         let said = with.api.kill_container(&known.now.container, Some(options)).await;
         self.fine(said)?;
-        known.agent = None;
+        known.alone();
         self.until(with, known, "end", |now| !now.running).await
     }
 
@@ -206,7 +226,7 @@ impl Member {
         known.crashed = Some(pid);
         known.ready = false;
         super::crash::kill(with, &self.id, pid).await.map_err(|why| self.failed(why))?;
-        known.agent = None;
+        known.alone();
         self.until(with, known, "crash", |now| !now.running || now.pid != pid).await
     }
 
@@ -244,16 +264,25 @@ impl Member {
             known.held.clear();
             return Ok(());
         }
-        let agent = match &known.agent {
-            Some(agent) if !agent.gone.is_cancelled() => agent.clone(),
-            _ => self.attach(with, known).await?,
-        };
+        let agent = self.agent(with, known).await?;
         if known.held != links {
             let held = agent.ask(Order::Hold(links.clone())).await;
             held.map_err(|why| self.failed(format!("its links cannot be changed: {why}")))?;
             known.held = links;
         }
         Ok(())
+    }
+
+    /// Its agent; a new one where there is none.
+    pub async fn agent(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+    ) -> Result<Arc<Agent>, TargetError> {
+        match &known.agent {
+            Some(agent) if !agent.gone.is_cancelled() => Ok(agent.clone()),
+            _ => self.attach(with, known).await,
+        }
     }
 
     async fn attach(&self, with: With<'_>, known: &mut Known) -> Result<Arc<Agent>, TargetError> {
@@ -268,9 +297,12 @@ impl Member {
             image: with.image.to_string(),
             lease: with.options.lease,
             node: self.id.to_string(),
-            network: format!("container:{}", known.now.container),
+            command: vec![],
+            host: Place::bare(),
         };
-        let agent = Agent::start(with.api, &place).await.map_err(|why| self.failed(why))?;
+        let network = format!("container:{}", known.now.container);
+        let agent = beside::start(with.api, place, &network).await;
+        let agent = agent.map_err(|why| self.failed(why))?;
         let agent = Arc::new(agent);
         known.agent = Some(agent.clone());
         known.held.clear();
@@ -356,5 +388,6 @@ pub(super) fn held(
     link: crate::condition::Link,
 ) -> Option<HeldLink> {
     let nothing = peers.is_empty() || link == crate::condition::Link::default();
-    (!nothing).then(|| HeldLink { peers: peers.clone(), way, link })
+    let ports = BTreeSet::new();
+    (!nothing).then(|| HeldLink { peers: peers.clone(), way, ports, link })
 }

@@ -12,21 +12,25 @@ mod crash;
 mod discover;
 mod engine;
 mod events;
+mod helper;
 mod image;
 mod judge;
 mod leftover;
 mod member;
+mod once;
+mod ports;
 mod prove;
 pub mod restore;
 mod up;
+mod within;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +41,7 @@ pub use discover::{Which, Zones};
 pub use leftover::{PROJECT_PREFIX, sweep};
 
 use crate::agent::beside::probe::Prober;
-use crate::condition::{Condition, Life};
+use crate::condition::{Condition, Life, Port};
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Restore, Target, TargetError};
 use discover::{Found, State};
@@ -74,6 +78,17 @@ pub struct Options {
     pub lease: Duration,
     /// The firedrill binary, of which the agent's image is made.
     pub binary: PathBuf,
+}
+
+impl Options {
+    /// The numbers of these ports. A name that has none was refused while planning.
+    fn numbers(&self, ports: &BTreeSet<Port>) -> BTreeSet<u16> {
+        let number = |port: &Port| match port {
+            Port::Number(number) => Some(number.get()),
+            Port::Name(name) => self.ports.get(name).copied(),
+        };
+        ports.iter().filter_map(number).collect()
+    }
 }
 
 /// The nodes that will be drilled, and where they stand: asked while planning, changes nothing.
@@ -130,12 +145,14 @@ impl Docker {
         let addresses = Mutex::new(addresses.collect());
         let prober = Prober::bind()
             .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;
+        let (lost, lost_ones) = mpsc::unbounded_channel();
         let member = |f: Found| (f.node.clone(), Member::new(f.node, f.zone, f.state));
         let up = Arc::new(Up {
             options: options.clone(),
             api,
             image,
             notices: self.notices.clone(),
+            lost,
             members: found.into_iter().map(member).collect(),
             addresses,
             begun: AtomicBool::new(false),
@@ -147,7 +164,7 @@ impl Docker {
         match began {
             Ok(()) => {
                 up.begun.store(true, Ordering::Release);
-                events::watch(up.clone());
+                events::watch(up.clone(), lost_ones);
                 Ok(up.inventory().await)
             }
             Err(why) => {
@@ -171,6 +188,11 @@ impl Docker {
         for member in up.members.values() {
             let mut known = member.state.lock().await;
             known.agent = None;
+            (known.asked.load, known.asked.disk) = Default::default();
+            if kept && let Err(why) = member.suffer(up.with(), &mut known).await {
+                tracing::warn!("{why}"); // what is not given back is in the journal still
+            }
+            known.within.forget();
             if kept && let Err(e) = member.live(up.with(), &mut known, Life::Running).await {
                 if let Ok(None) = restore::state(&up.api, &known.now.container).await {
                     continue; // somebody removed it: there is nothing to restore
@@ -281,14 +303,33 @@ impl Target for Docker {
         async move {
             let Ok(up) = self.up() else { return vec![] };
             let Ok(member) = up.member(node) else { return vec![] };
-            let what = self.what(condition.life, &member.state.lock().await.now);
-            what.map(|what| Restore::Docker(self.restore(what))).into_iter().collect()
+            let mut known = member.state.lock().await;
+            let life = self.what(condition.life, &known.now);
+            let limits = up.limits_to_give_back(member, &mut known, condition).await;
+            let what = life.into_iter().chain(limits);
+            what.map(|what| Restore::Docker(self.restore(what))).collect()
         }
         .boxed()
     }
 
     fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>> {
         self.bring_up().boxed()
+    }
+
+    fn foresee(&self, foreseen: BTreeMap<NodeId, Condition>) -> BoxFuture<'_, ()> {
+        async move {
+            let Ok(up) = self.up() else { return };
+            let ready = foreseen.into_iter().filter_map(|(node, condition)| {
+                let member = up.members.get(&node)?;
+                let up = &up;
+                Some(async move {
+                    let mut known = member.state.lock().await;
+                    member.foresee(up.with(), &mut known, &condition).await;
+                })
+            });
+            join_all(ready).await;
+        }
+        .boxed()
     }
 
     fn notices(&self) -> mpsc::UnboundedReceiver<Notice> {
@@ -307,8 +348,11 @@ impl Target for Docker {
 
     fn prove<'a>(&'a self, node: &'a NodeId) -> BoxFuture<'a, Proof> {
         async move {
-            let unproven =
-                |e: TargetError| Proof { measured: Vec::new(), unproven: Some(e.to_string()) };
+            let unproven = |e: TargetError| Proof {
+                measured: vec![],
+                unproven: Some(e.to_string()),
+                lapses: vec![],
+            };
             match self.up() {
                 Ok(up) => match up.member(node) {
                     Ok(member) => up.prove(member).await,

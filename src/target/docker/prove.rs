@@ -27,7 +27,7 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 pub(super) type LinkStates = BTreeMap<Peer, (Link, Link)>;
 
 /// How long nothing must arrive for a link to be cut.
-const SILENCE: Duration = Duration::from_millis(300);
+pub(super) const SILENCE: Duration = Duration::from_millis(300);
 /// How often a link that should be healthy is measured before it is said not to be.
 const TRIES: usize = 3;
 /// How long a connect between nodes is waited for.
@@ -46,12 +46,13 @@ impl Up {
         let life = self.prove_life(member, &mut known).await;
         let links = self.prove_links(member, &known).await;
         let mut findings: Vec<Finding> = life.into_iter().chain(links).collect();
+        findings.extend(self.prove_cuts(member, &known).await);
+        findings.extend(member.prove_within(&known).await);
         let lapses = std::mem::take(&mut member.state.lock().await.lapses);
-        findings.extend(lapses.into_iter().map(wrong));
         let wrong: Vec<&str> =
             findings.iter().filter(|f| !f.as_asked).map(|f| f.text.as_str()).collect();
         let unproven = (!wrong.is_empty()).then(|| wrong.join("; "));
-        Proof { measured: findings.into_iter().map(|f| f.text).collect(), unproven }
+        Proof { measured: findings.into_iter().map(|f| f.text).collect(), unproven, lapses }
     }
 
     async fn prove_life(&self, member: &Member, known: &mut Known) -> Vec<Finding> {
@@ -125,7 +126,10 @@ impl Up {
             let from = link(&links.from, &peer);
             let to = if peer == Peer::Clients { link(&links.to, &peer) } else { Link::default() };
             let last = known.proven.get(&peer).copied().unwrap_or_default();
-            let settled = from.is_healthy() && to.is_healthy() && last == (from, to);
+            // Of a link of which ports are cut, the rest has to pass.
+            let whole =
+                !links.ports_from.contains_key(&peer) && !links.ports_to.contains_key(&peer);
+            let settled = whole && from.is_healthy() && to.is_healthy() && last == (from, to);
             let refused = last.0.delivery.is_refusal() || last.1.delivery.is_refusal();
             if settled { &mut idle } else { &mut due }.push((peer, from, to, refused));
         }
@@ -136,6 +140,7 @@ impl Up {
             match peer {
                 Peer::Node(other) => self.between(other, &member.id, *from, *refused).await,
                 Peer::Clients => self.of_clients(known, *to, *from, *refused).await,
+                Peer::Outside(_) => vec![], // `prove_cuts` does
             }
         });
         let findings: Vec<Finding> = join_all(measured).await.into_iter().flatten().collect();
@@ -271,10 +276,12 @@ impl Ends {
     }
 }
 
-type Measuring<'a> = BoxFuture<'a, Result<Finding, String>>;
+pub(super) type Measuring<'a> = BoxFuture<'a, Result<Finding, String>>;
 
 /// Measures until it is as asked, or often enough.
-async fn tried<'a>(measure: impl Fn() -> Measuring<'a> + Send) -> Result<Finding, String> {
+pub(super) async fn tried<'a>(
+    measure: impl Fn() -> Measuring<'a> + Send,
+) -> Result<Finding, String> {
     let mut last = measure().await;
     for _ in 1..TRIES {
         if last.as_ref().is_ok_and(|found| found.as_asked) {
@@ -285,11 +292,11 @@ async fn tried<'a>(measure: impl Fn() -> Measuring<'a> + Send) -> Result<Finding
     last
 }
 
-fn not_measured(what: &str, why: &str) -> Finding {
+pub(super) fn not_measured(what: &str, why: &str) -> Finding {
     wrong(format!("{what}: not measured: {why}"))
 }
 
-fn socket_of(address: IpAddr, port: u16) -> SocketAddr {
+pub(super) fn socket_of(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 

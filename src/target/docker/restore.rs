@@ -2,6 +2,7 @@
 //! `firedrill heal`. Each tolerates that it was never done, or is undone already.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::Docker as Api;
@@ -11,9 +12,11 @@ use bollard::query_parameters::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::beside::RUN_LABEL;
 use super::discover::PROJECT;
 use super::engine::{self, is_absent, is_so_already, words};
+use super::helper::RUN_LABEL;
+use super::{image, once, within};
+use crate::agent::within::Limits;
 
 /// How long the engine may take to do what a runner asked of it with its last breath: what is to be undone may
 /// come about only after it was looked for.
@@ -53,6 +56,15 @@ pub enum What {
         /// Its name, for people.
         name: String,
     },
+    /// A container has the limits that it had.
+    Limits {
+        /// Its id.
+        container: String,
+        /// Its name, for people.
+        name: String,
+        /// What stood in which file of its control groups.
+        own: Limits,
+    },
     /// The containers that the run made beside others are gone.
     Helpers {
         /// The run.
@@ -80,6 +92,7 @@ impl Restore {
         match &self.what {
             What::Start { name, .. } => format!("{docker} start {name}"),
             What::Unpause { name, .. } => format!("{docker} unpause {name}"),
+            What::Limits { name, .. } => format!("{docker} restart {name}"),
             What::Helpers { run, .. } => {
                 let theirs = format!("label={RUN_LABEL}={run}");
                 format!("{docker} rm --force $({docker} ps --all --quiet --filter {theirs})")
@@ -127,6 +140,7 @@ impl Restore {
                 }
                 done(api.unpause_container(container).await, format!("unpaused {name}"))
             }
+            What::Limits { container, name, own } => give_back(&api, container, name, own).await,
             What::Helpers { run, runner } => {
                 let patience = underway(*runner);
                 remove_helpers(&api, run, patience).await
@@ -135,6 +149,30 @@ impl Restore {
                 remove_project(&api, project, underway(*runner)).await
             }
         }
+    }
+}
+
+/// Gives a container its limits back, by a helper that changes nothing else.
+async fn give_back(
+    api: &Api,
+    container: &str,
+    name: &str,
+    own: &Limits,
+) -> Result<Option<String>, String> {
+    if !matches!(state(api, container).await?, Some((true, _))) {
+        return Ok(None); // what is started anew has its own limits
+    }
+    // By this name it is found even where an upgrade has replaced the file.
+    let own_binary = Path::new("/proc/self/exe");
+    let image = image::ensure(api, own_binary).await.map_err(|e| e.to_string())?;
+    let limits = serde_json::to_string(own).map_err(|e| e.to_string())?;
+    let command = vec!["agent-limits".into(), limits, UNDERWAY.as_millis().to_string()];
+    let host = within::in_cgroups(container);
+    match once::run(api, &image, "restore", name, command, host).await {
+        Ok(()) => Ok(Some(format!("gave {name} its limits back"))),
+        // It ended meanwhile, and its limits with it.
+        Err(_) if !matches!(state(api, container).await, Ok(Some((true, _)))) => Ok(None),
+        Err(why) => Err(why),
     }
 }
 

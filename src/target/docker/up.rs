@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Options;
 use super::member::{Known, Member, With, held};
+use super::restore::What;
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::{HeldLink, Way};
-use crate::condition::{Condition, Life, Link, Links, Peer};
+use crate::condition::{Condition, Life, Link, Links, Peer, Port};
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::target::{Notice, TargetError};
 
@@ -28,6 +29,8 @@ pub(super) struct Up {
     pub(super) api: Api,
     pub(super) image: String,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
+    /// Nodes whose agents within have ended.
+    pub(super) lost: mpsc::UnboundedSender<NodeId>,
     pub(super) members: BTreeMap<NodeId, Member>,
     /// Where each node's traffic comes from and goes to: the last addresses that were known.
     pub(super) addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
@@ -40,7 +43,13 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) fn with(&self) -> With<'_> {
-        With { api: &self.api, options: &self.options, image: &self.image, notices: &self.notices }
+        With {
+            api: &self.api,
+            options: &self.options,
+            image: &self.image,
+            notices: &self.notices,
+            lost: &self.lost,
+        }
     }
 
     /// Waits until all are ready, and puts an agent beside each.
@@ -82,10 +91,14 @@ impl Up {
         let member = self.member(id)?;
         let mut known = member.state.lock().await;
         known.asked.links = condition.links.clone();
+        known.asked.load = condition.load.clone();
+        known.asked.disk = condition.disk.clone();
         member.live(self.with(), &mut known, condition.life).await?;
+        member.find_outside(self.with(), &mut known).await?;
         let moved = self.moved(member, &known);
         let links = self.links(&known);
         member.hold(self.with(), &mut known, links).await?;
+        member.suffer(self.with(), &mut known).await?;
         let linked = known.asked.links.is_healthy();
         drop(known);
         if moved {
@@ -96,6 +109,23 @@ impl Up {
             member.await_ready(self.with(), &mut known, linked, false).await?;
         }
         Ok(())
+    }
+
+    /// What is to be given back should the runner die once this node's limits were changed. What cannot be known is
+    /// not changed either: applying says so.
+    pub(super) async fn limits_to_give_back(
+        &self,
+        member: &Member,
+        known: &mut Known,
+        condition: &Condition,
+    ) -> Option<What> {
+        let down = !condition.life.has_process() || !known.now.running;
+        if down || !condition.load.has_limits() {
+            return None;
+        }
+        let own = member.own_limits(self.with(), known).await.ok()?;
+        let (container, name) = (known.now.container.clone(), known.now.name.clone());
+        Some(What::Limits { container, name, own })
     }
 
     /// Writes down where a node is now; whether that is somewhere else than before.
@@ -128,8 +158,9 @@ impl Up {
         let of = |peer: &Peer| match peer {
             Peer::Node(id) => addresses.get(id).unwrap_or(&none),
             Peer::Clients => &known.now.gateways,
+            Peer::Outside(host) => known.outside.get(host).unwrap_or(&none),
         };
-        let Links { from, to } = &known.asked.links;
+        let Links { from, to, ports_from, ports_to } = &known.asked.links;
         let mut sent: BTreeMap<&Peer, Link> = to.iter().map(|(peer, link)| (peer, *link)).collect();
         if let Some(clients) = from.get(&Peer::Clients) {
             let both = sent.entry(&Peer::Clients).or_default();
@@ -138,7 +169,13 @@ impl Up {
         let arriving =
             from.iter().filter_map(|(peer, link)| held(of(peer), Way::In, link.delivery_alone()));
         let sent = sent.into_iter().filter_map(|(peer, link)| held(of(peer), Way::Out, link));
-        arriving.chain(sent).collect()
+        let of_ports = |(peer, ports): (&Peer, &BTreeSet<Port>), way| {
+            let link = held(of(peer), way, Link::CUT)?;
+            Some(HeldLink { ports: self.options.numbers(ports), ..link })
+        };
+        let ports_in = ports_from.iter().filter_map(|cut| of_ports(cut, Way::In));
+        let ports_out = ports_to.iter().filter_map(|cut| of_ports(cut, Way::Out));
+        arriving.chain(sent).chain(ports_in).chain(ports_out).collect()
     }
 
     pub(super) async fn save_logs(&self) {

@@ -61,11 +61,31 @@ pub struct Options {
     pub binary: PathBuf,
 }
 
-/// Why the nodes' proxies cannot make a condition true, and what could.
+/// Why this target cannot make a condition true, and what could.
 pub fn cannot(condition: &Condition) -> Option<String> {
-    let mut links = condition.links.from.values().chain(condition.links.to.values());
+    let Condition { links, load, disk, .. } = condition;
+    if !load.is_healthy() {
+        return Some(
+            "its nodes have no limits of their own within which resources could be taken from them; \
+             a target with containers has them, such as docker"
+                .into(),
+        );
+    }
+    if !disk.is_healthy() {
+        let why = "its nodes share this machine's file systems; a target with containers can give each its own, \
+                   such as docker";
+        return Some(why.into());
+    }
+    let mut peers = links.from.keys().chain(links.to.keys());
+    let outside = peers.any(|peer| matches!(peer, Peer::Outside(_)));
+    if outside || !links.ports_from.is_empty() || !links.ports_to.is_empty() {
+        let why = "its proxies stand between the nodes and cut whole links; a target with network namespaces \
+                   can cut ports and outside hosts, such as docker";
+        return Some(why.into());
+    }
+    let mut all = links.from.values().chain(links.to.values());
     let sees_packets = |link: &Link| link.draws_lots() || link.delivery == Delivery::Reject;
-    links.any(sees_packets).then(|| {
+    all.any(sees_packets).then(|| {
         "its proxies carry streams and see no packets; a target with network namespaces \
          does, such as docker"
             .into()
@@ -320,8 +340,11 @@ impl Target for Local {
 
     fn prove<'a>(&'a self, node: &'a NodeId) -> BoxFuture<'a, Proof> {
         async move {
-            let unproven =
-                |e: TargetError| Proof { measured: Vec::new(), unproven: Some(e.to_string()) };
+            let unproven = |e: TargetError| Proof {
+                measured: vec![],
+                unproven: Some(e.to_string()),
+                lapses: vec![],
+            };
             match self.up() {
                 Ok(up) => up.prove(node).await.unwrap_or_else(unproven),
                 Err(e) => unproven(e),

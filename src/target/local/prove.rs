@@ -42,7 +42,8 @@ impl Up {
         let wrong: Vec<&str> =
             findings.iter().filter(|f| !f.as_asked).map(|f| f.text.as_str()).collect();
         let unproven = (!wrong.is_empty()).then(|| wrong.join("; "));
-        Ok(Proof { measured: findings.into_iter().map(|f| f.text).collect(), unproven })
+        let measured = findings.into_iter().map(|f| f.text).collect();
+        Ok(Proof { measured, unproven, lapses: vec![] })
     }
 
     /// `control`: with one healthy link.

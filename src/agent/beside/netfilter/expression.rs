@@ -13,6 +13,7 @@ const SHARES: u32 = 1_000_000;
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 /// The bit of TCP's flags that resets.
 const RST: u8 = 0x04;
@@ -56,6 +57,13 @@ pub(super) enum Version {
 pub(super) enum End {
     Source,
     Destination,
+}
+
+/// A protocol that has ports.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ported {
+    Tcp,
+    Udp,
 }
 
 /// How a packet is refused.
@@ -125,6 +133,20 @@ impl Expressions<'_> {
         };
         self.payload(Header::Network, offset, bytes.len() as u32);
         self.compare(Compare::Equal, &bytes);
+    }
+
+    /// Only TCP or UDP with this port at this end; both have it at the same place.
+    pub(super) fn port(&mut self, protocol: Ported, end: End, port: u16) {
+        self.transport(match protocol {
+            Ported::Tcp => TCP,
+            Ported::Udp => UDP,
+        });
+        let offset = match end {
+            End::Source => 0,
+            End::Destination => 2,
+        };
+        self.payload(Header::Transport, offset, 2);
+        self.compare(Compare::Equal, &port.to_be_bytes());
     }
 
     /// Only IPv6's neighbour discovery.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::batch::{Batch, Hook, Table};
-use super::expression::{End, Expressions, Refusal, Version};
+use super::expression::{End, Expressions, Ported, Refusal, Version};
 use crate::agent::beside::interfaces::Interface;
 use crate::agent::beside::protocol::{HeldLink, Way};
 use crate::condition::Delivery;
@@ -92,13 +92,28 @@ fn cuts(batch: &mut Batch, links: &[HeldLink], way: Way) {
             _ if held.is_shaped() => continue,
             _ => held.link.loss.fraction(),
         };
-        if share > 0.0 {
+        if share == 0.0 {
+            continue;
+        }
+        let mut rule = |only: Option<(Ported, End, u16)>| {
             batch.rule(table, name, &note, |e| {
                 e.address(far_end(way), peer, true);
+                if let Some((protocol, end, port)) = only {
+                    e.port(protocol, end, port);
+                }
                 e.share(share);
                 e.count();
                 e.drop();
             });
+        };
+        if held.ports.is_empty() {
+            rule(None);
+        }
+        for port in &held.ports {
+            for protocol in [Ported::Tcp, Ported::Udp] {
+                rule(Some((protocol, End::Source, *port)));
+                rule(Some((protocol, End::Destination, *port)));
+            }
         }
     }
 }

@@ -1,63 +1,16 @@
-//! What a node should be suffering now. A fault contributes to conditions; the drill hands each node its
-//! whole new condition; applying is idempotent, and healing is applying `Condition::default()`.
-//!
-//! Invariant: [`Condition::join`] is commutative, associative and idempotent, has the default as its
-//! neutral element, and is never weaker than either side, field by field. Property tests hold it.
-//!
-//! Pure. Deliberately absent: how a condition is made true (targets), who asked for it (faults). Load,
-//! clock, disk and DNS conditions come with the targets that can make them true.
+//! What a node's network traffic suffers, by the other end of each link.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::load::smaller;
 use crate::inventory::NodeId;
 use crate::quantity::{Bandwidth, Ratio, Span};
-
-/// Everything a node suffers at one instant. The default is healthy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// Whether its process lives.
-    #[serde(default, skip_serializing_if = "Life::is_running")]
-    pub life: Life,
-    /// What its network traffic suffers.
-    #[serde(default, skip_serializing_if = "Links::is_healthy")]
-    pub links: Links,
-    /// Commands of the user's own that hold for this node.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub commands: BTreeSet<UserCommand>,
-}
-
-/// Whether a node's process lives, from the mildest to the strongest.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Life {
-    /// It runs.
-    #[default]
-    Running,
-    /// It was killed once (SIGKILL); whatever restarts it may.
-    Crashed,
-    /// It exists, and does nothing (SIGSTOP).
-    Paused,
-    /// It was asked to end (SIGTERM, then SIGKILL), and stays down.
-    Stopped,
-    /// It was killed (SIGKILL), and stays down.
-    Killed,
-}
-
-impl Life {
-    fn is_running(&self) -> bool {
-        *self == Life::Running
-    }
-    /// Whether a process exists in this state, or may.
-    pub fn has_process(self) -> bool {
-        self <= Life::Paused
-    }
-}
 
 /// The other end of a link.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,15 +20,19 @@ pub enum Peer {
     Node(NodeId),
     /// The clients of the workload.
     Clients,
+    /// Somebody who is no node: a host name, as the node itself resolves it when the fault strikes, or an address.
+    Outside(String),
 }
 
 const CLIENTS: &str = "(clients)";
+const OUTSIDE: &str = "(outside) ";
 
 impl From<String> for Peer {
     fn from(name: String) -> Self {
-        match name.as_str() {
-            CLIENTS => Peer::Clients,
-            name => Peer::Node(NodeId::new(name)),
+        match name.strip_prefix(OUTSIDE) {
+            Some(host) => Peer::Outside(host.to_string()),
+            None if name == CLIENTS => Peer::Clients,
+            None => Peer::Node(NodeId::new(name)),
         }
     }
 }
@@ -91,6 +48,7 @@ impl std::fmt::Display for Peer {
         match self {
             Peer::Node(id) => f.pad(id.as_str()),
             Peer::Clients => f.pad(CLIENTS),
+            Peer::Outside(host) => f.pad(&format!("{OUTSIDE}{host}")),
         }
     }
 }
@@ -108,15 +66,111 @@ pub struct Links {
     /// What is sent to this peer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub to: BTreeMap<Peer, Link>,
+    /// Ports of whose traffic nothing arrives from this peer, whoever of the two listens on them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports_from: BTreeMap<Peer, BTreeSet<Port>>,
+    /// Ports of whose traffic nothing sent to this peer arrives there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports_to: BTreeMap<Peer, BTreeSet<Port>>,
 }
 
 impl Links {
     /// Whether nothing is suffered.
     pub fn is_healthy(&self) -> bool {
-        self.from.is_empty() && self.to.is_empty()
+        *self == Links::default()
     }
-    fn join(self, other: Links) -> Links {
-        Links { from: join_links(self.from, other.from), to: join_links(self.to, other.to) }
+    pub(super) fn join(self, other: Links) -> Links {
+        Links {
+            from: join_links(self.from, other.from),
+            to: join_links(self.to, other.to),
+            ports_from: join_ports(self.ports_from, other.ports_from),
+            ports_to: join_ports(self.ports_to, other.ports_to),
+        }
+    }
+}
+
+type Ports = BTreeMap<Peer, BTreeSet<Port>>;
+
+fn join_ports(mut a: Ports, b: Ports) -> Ports {
+    for (peer, mut ports) in b {
+        a.entry(peer).or_default().append(&mut ports);
+    }
+    a.retain(|_, ports| !ports.is_empty());
+    a
+}
+
+/// A port, by its number or by the name that the target gives it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Port {
+    /// From 1 to 65535.
+    Number(NonZeroU16),
+    /// One of the target's `ports`.
+    Name(String),
+}
+
+const PORT: &str = "a port from 1 to 65535, or the name of one of the target's ports";
+
+impl Serialize for Port {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Port::Number(number) => s.serialize_u16(number.get()),
+            Port::Name(name) => s.serialize_str(name),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Ports;
+        impl de::Visitor<'_> for Ports {
+            type Value = Port;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str(PORT)
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Port, E> {
+                let number = u16::try_from(n).ok().and_then(NonZeroU16::new);
+                let wrong = || E::invalid_value(de::Unexpected::Unsigned(n), &self);
+                number.map(Port::Number).ok_or_else(wrong)
+            }
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Port, E> {
+                match u64::try_from(n) {
+                    Ok(n) => self.visit_u64(n),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Signed(n), &self)),
+                }
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Port, E> {
+                match (name.parse(), name.trim().is_empty()) {
+                    (Ok(n), _) => self.visit_u64(n),
+                    (Err(_), false) => Ok(Port::Name(name.to_string())),
+                    (Err(_), true) => Err(E::invalid_value(de::Unexpected::Str(name), &self)),
+                }
+            }
+        }
+        d.deserialize_any(Ports)
+    }
+}
+
+impl JsonSchema for Port {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Port".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": PORT,
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 65535},
+                {"type": "string", "minLength": 1},
+            ],
+        })
+    }
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Port::Number(number) => number.fmt(f),
+            Port::Name(name) => name.fmt(f),
+        }
     }
 }
 
@@ -215,10 +269,7 @@ impl Link {
             delivery: self.delivery.max(other.delivery),
             latency: self.latency.max(other.latency),
             jitter: self.jitter.max(other.jitter),
-            bandwidth: match (self.bandwidth, other.bandwidth) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            },
+            bandwidth: smaller(self.bandwidth, other.bandwidth),
             loss: self.loss.max(other.loss),
             duplicate: self.duplicate.max(other.duplicate),
             corrupt: self.corrupt.max(other.corrupt),
@@ -268,35 +319,3 @@ impl Delivery {
         matches!(self, Delivery::Reset | Delivery::Reject)
     }
 }
-
-/// A fault of the user's own: what injects it, what proves it, what heals it. Arguments, not shell lines.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserCommand {
-    /// Makes it so. Journaled before it runs.
-    pub inject: Vec<String>,
-    /// Exits with 0 while the fault is in effect, with anything else while it is not.
-    pub prove: Vec<String>,
-    /// Undoes it. Must tolerate that `inject` never ran, or ran half.
-    pub heal: Vec<String>,
-}
-
-impl Condition {
-    /// Everything that either side suffers.
-    #[must_use]
-    pub fn join(mut self, mut other: Condition) -> Condition {
-        self.commands.append(&mut other.commands);
-        Condition {
-            life: self.life.max(other.life),
-            links: self.links.join(other.links),
-            commands: self.commands,
-        }
-    }
-    /// Whether this is the default: nothing is suffered.
-    pub fn is_healthy(&self) -> bool {
-        *self == Condition::default()
-    }
-}
-
-#[cfg(test)]
-mod tests;

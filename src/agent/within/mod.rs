@@ -1,0 +1,19 @@
+//! The agent within a node's process namespace: in a container of its own that sees the node's processes. It takes
+//! processors, memory, disk and disk throughput away from the node, within the node's own limits.
+//!
+//! Invariant: what it takes goes back by itself when it ends, however it ends (processes that die with it, files
+//! without a name), but for limits: whoever starts it knows them from before ([`protocol::Order::Limits`]), and gives
+//! them back.
+//!
+//! Deliberately absent: names of nodes, and who decides. Its privileges are few, and for each order others
+//! (`target/docker/within.rs` says which).
+
+mod cgroup;
+mod disk;
+pub mod protocol;
+mod serve;
+mod stress;
+
+pub use cgroup::{Cgroup, Limits};
+pub use serve::{CGROUPS, restore_here, serve};
+pub use stress::stress_here;

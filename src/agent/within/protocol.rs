@@ -1,0 +1,85 @@
+//! What an agent within a node is told and what it answers, one JSON object a line.
+//!
+//! As with the agent beside a node, the end of its input, or a lease without a line, ends it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::Limits;
+use crate::condition::{Disk, Load};
+
+/// The first line that it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// firedrill's version; another one than the runner's is refused.
+    pub version: String,
+}
+
+/// What it can be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Renews the lease; every other order does, too.
+    Beat,
+    /// What limits the node has now.
+    Limits,
+    /// Load the node with exactly this from now on. Idempotent; the default heals.
+    Load {
+        /// What it suffers.
+        load: Load,
+        /// The limits that it has of its own.
+        own: Limits,
+    },
+    /// Keep exactly these of the node's file systems full from now on. Idempotent; the default heals.
+    Disk(Disk),
+    /// Measure what holds.
+    Measure {
+        /// Folders whose room is measured, full or not.
+        folders: BTreeSet<String>,
+    },
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Done {
+    /// The lease is renewed.
+    Beaten,
+    /// The limits that there are.
+    Limits(Limits),
+    /// It holds.
+    Held {
+        /// What did not hold all the while since it was told last, in words.
+        lapses: Vec<String>,
+    },
+    /// What was measured.
+    Measured(Measured),
+}
+
+/// What holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Measured {
+    /// The limits, as the kernel tells them, if any were told; ...
+    pub limits: Option<Limits>,
+    /// ... and as they should be.
+    pub asked: Option<Limits>,
+    /// How many processors' worth the stress computed while it was measured.
+    pub stress_cpus: Option<f64>,
+    /// How much memory the stress holds, in bytes.
+    pub stress_memory: Option<u64>,
+    /// The room on the file system of each folder.
+    pub rooms: BTreeMap<String, Room>,
+}
+
+/// What room there is on a file system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// What was filled, in bytes.
+    pub filled: u64,
+    /// What can still be written, in bytes, as the kernel tells it.
+    pub available: u64,
+    /// Whether writing one more block was refused for lack of room.
+    pub refused: bool,
+}

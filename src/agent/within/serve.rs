@@ -1,0 +1,153 @@
+//! The work of the agent within a node: one order after the other, each answered.
+//!
+//! Invariant: an order that takes its time does not keep the lease from ending.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::cgroup::{Cgroup, Limits};
+use super::disk::Filler;
+use super::protocol::{Done, Hello, Measured, Order};
+use super::stress::{Stress, is_stress};
+use crate::agent::AgentError;
+use crate::agent::conversation::{Ended, converse};
+use crate::condition::{Disk, Load};
+
+/// Where the machine's control groups are mounted in the agent's container.
+pub const CGROUPS: &str = "/cgroup";
+/// The node's own files, as whoever shares its process namespace sees them.
+const NODE: &str = "/proc/1/root";
+/// How often it is looked whether a full file system still is.
+const REFILL: Duration = Duration::from_millis(100);
+/// How often it is looked whether limits stay as they were given back.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Serves until the end of input, of the lease, or SIGTERM. The caller ends the process then: that is what heals.
+pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
+    let node = Arc::new(Mutex::new(Node::default()));
+    let hello = Hello { version: env!("CARGO_PKG_VERSION").into() };
+    let filler = node.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(REFILL).await;
+            let mut node = filler.lock().await;
+            if !node.filler.is_idle() {
+                node.filler.refill();
+            }
+        }
+    });
+    let ended = converse(lease, &hello, |id, order: Order, say| {
+        let (node, say) = (node.clone(), say.clone());
+        tokio::spawn(async move {
+            let done = match order {
+                Order::Beat => Ok(Done::Beaten), // not behind what takes its time
+                order => node.lock().await.obey(order).await,
+            };
+            say.answer(id, done);
+        });
+    })
+    .await;
+    // What holds ends with the process, but for limits: whoever is left gives those back sooner than anybody else.
+    node.lock().await.give_back();
+    ended
+}
+
+struct Node {
+    filler: Filler,
+    stress: Option<Stress>,
+    load: Load,
+    /// The limits that the node has of its own, while it suffers others.
+    own: Option<Limits>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        let (stress, load, own) = (None, Load::default(), None);
+        Node { filler: Filler::of(Path::new(NODE)), stress, load, own }
+    }
+}
+
+impl Node {
+    async fn obey(&mut self, order: Order) -> Result<Done, String> {
+        match order {
+            Order::Beat => Ok(Done::Beaten),
+            Order::Limits => Ok(Done::Limits(group()?.limits())),
+            Order::Load { load, own } => {
+                self.load(load, own).await.map(|lapses| Done::Held { lapses })
+            }
+            Order::Disk(disk) => self.disk(&disk).map(|()| Done::Held { lapses: vec![] }),
+            Order::Measure { folders } => self.measure(&folders).await.map(Done::Measured),
+        }
+    }
+
+    fn disk(&mut self, disk: &Disk) -> Result<(), String> {
+        self.filler.hold(disk)
+    }
+
+    async fn load(&mut self, load: Load, own: Limits) -> Result<Vec<String>, String> {
+        let group = group()?;
+        let limits = group.limited(&own, &load)?;
+        let mut lapses = vec![];
+        lapses.extend(self.stress.as_mut().and_then(Stress::ended));
+        self.own = Some(own);
+        let stress = |load: &Load| (load.cpu_workers, load.cpu_share, load.memory);
+        let same = stress(&self.load) == stress(&load) && lapses.is_empty();
+        if !same && let Some(old) = self.stress.take() {
+            old.stop().await;
+        }
+        group.set(&limits)?;
+        if self.stress.is_none() && is_stress(&load) {
+            self.stress = Some(Stress::start(&load, &group).await?);
+        }
+        self.load = load;
+        Ok(lapses)
+    }
+
+    async fn measure(&mut self, folders: &BTreeSet<String>) -> Result<Measured, String> {
+        let rooms = self.filler.measure(folders)?;
+        let mut measured = Measured { rooms, ..Measured::default() };
+        if let Some(own) = &self.own {
+            let group = group()?;
+            measured.asked = Some(group.limited(own, &self.load)?);
+            measured.limits = Some(group.limits());
+        }
+        if let Some(stress) = &mut self.stress {
+            if let Some(ended) = stress.ended() {
+                return Err(ended);
+            }
+            (measured.stress_cpus, measured.stress_memory) = stress.measure().await;
+        }
+        Ok(measured)
+    }
+
+    fn give_back(&mut self) {
+        if let (Some(own), Ok(group)) = (self.own.take(), group()) {
+            // The journal knows them too.
+            let _ = group.set(&own);
+        }
+    }
+}
+
+/// The control groups of the node's first process.
+fn group() -> Result<Cgroup, String> {
+    let memberships = std::fs::read_to_string("/proc/1/cgroup")
+        .map_err(|e| format!("the node's control groups are not seen: {e}"))?;
+    Cgroup::of(&memberships, Path::new(CGROUPS), Path::new("/sys/block"))
+}
+
+/// Gives a node the limits back that it has of its own: what a helper does that nobody speaks to. For so long it
+/// looks whether somebody still takes them away, with what he was told last.
+pub fn restore_here(own: &Limits, patience: Duration) -> Result<(), String> {
+    let began = Instant::now();
+    loop {
+        group()?.set(own)?;
+        if began.elapsed() >= patience {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
+}

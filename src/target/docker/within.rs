@@ -1,0 +1,352 @@
+//! The agents within one container, in its process namespace: for its processors, memory and disk throughput one,
+//! for its file systems another, each with the privileges that its own work takes and no more.
+//!
+//! Invariant: one is there from when something is asked of it, or is foreseen to be, until it was proven that nothing
+//! holds any more, or until the drill is over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::models::{HostConfig, HostConfigCgroupnsModeEnum};
+
+use super::helper::{Helper, Place, Speech};
+use super::judge::{Finding, right, wrong};
+use super::member::{Known, Member, With};
+use crate::agent::within::protocol::{Done, Hello, Measured, Order, Room};
+use crate::agent::within::{CGROUPS, Limits};
+use crate::condition::{Condition, Disk, Load};
+use crate::quantity::Bytes;
+use crate::target::TargetError;
+
+/// How long a load may take to stand: its memory has to be there.
+const LOADING: Duration = Duration::from_secs(70);
+/// How long a measurement may take.
+const MEASURING: Duration = Duration::from_secs(2);
+/// Where the engine's host has its control groups.
+const HOST_CGROUPS: &str = "/sys/fs/cgroup";
+
+/// What an agent within a node says and is told.
+#[derive(Debug)]
+pub(super) struct Inside;
+
+impl Speech for Inside {
+    type Hello = Hello;
+    type Order = Order;
+    type Done = Done;
+
+    fn version(hello: &Hello) -> &str {
+        &hello.version
+    }
+    fn beat() -> Order {
+        Order::Beat
+    }
+    fn takes(order: &Order) -> Duration {
+        match order {
+            Order::Load { .. } => LOADING,
+            Order::Measure { .. } => MEASURING,
+            Order::Beat | Order::Limits | Order::Disk(_) => Duration::ZERO,
+        }
+    }
+}
+
+/// An agent within a node.
+pub(super) type Agent = Helper<Inside>;
+
+/// The agents within one node, and what was asked of each.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Within {
+    load: Part<Load>,
+    disk: Part<Disk>,
+    /// The limits that the node has of its own, once they were asked for.
+    own: Option<Limits>,
+    /// Whether anything will be asked of them in this drill: then they are there before.
+    loads: bool,
+    fills: bool,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Part<T> {
+    agent: Option<Arc<Agent>>,
+    /// What it was told last.
+    told: T,
+    /// What was proven last.
+    proven: T,
+}
+
+impl<T: Default + PartialEq> Part<T> {
+    /// Whether its agent ended while it held something.
+    fn is_lost(&self) -> bool {
+        let gone = self.agent.as_ref().is_some_and(|agent| agent.gone.is_cancelled());
+        gone && self.told != T::default()
+    }
+}
+
+impl Within {
+    /// The node's process is gone, and with it whatever shared its namespace.
+    pub(super) fn forget(&mut self) {
+        let Within { loads, fills, .. } = *self;
+        *self = Within { loads, fills, ..Within::default() };
+    }
+
+    /// Whether an agent ended while it held something.
+    pub(super) fn is_lost(&self) -> bool {
+        self.load.is_lost() || self.disk.is_lost()
+    }
+}
+
+/// What joins a node's processes; with what more each kind of agent needs.
+fn joined(container: &str) -> HostConfig {
+    HostConfig {
+        pid_mode: Some(format!("container:{container}")),
+        network_mode: Some("none".into()),
+        ..Place::bare()
+    }
+}
+
+/// What sees and changes a node's control groups: root's files, without any capability.
+pub(super) fn in_cgroups(container: &str) -> HostConfig {
+    HostConfig {
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::HOST),
+        binds: Some(vec![format!("{HOST_CGROUPS}:{CGROUPS}:rw")]),
+        ..joined(container)
+    }
+}
+
+/// What sees a node's files, whoever owns them.
+fn in_files(container: &str) -> HostConfig {
+    let needed = ["SYS_PTRACE", "DAC_OVERRIDE"].map(String::from);
+    HostConfig { cap_add: Some(needed.into()), ..joined(container) }
+}
+
+impl Member {
+    /// The limits that the node has of its own.
+    pub(super) async fn own_limits(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+    ) -> Result<Limits, TargetError> {
+        if let Some(own) = &known.within.own {
+            return Ok(own.clone());
+        }
+        let agent = self.loader(with, known).await?;
+        match agent.ask(Order::Limits).await {
+            Ok(Done::Limits(own)) => {
+                known.within.own = Some(own.clone());
+                Ok(own)
+            }
+            Ok(other) => Err(self.failed(format!("the agent answered {other:?}"))),
+            Err(why) => Err(self.failed(why)),
+        }
+    }
+
+    async fn loader(&self, with: With<'_>, known: &mut Known) -> Result<Arc<Agent>, TargetError> {
+        let there = known.within.load.agent.as_ref().filter(|agent| !agent.gone.is_cancelled());
+        if let Some(agent) = there {
+            return Ok(agent.clone());
+        }
+        let agent = self.enter(with, in_cgroups(&known.now.container)).await?;
+        known.within.load.agent = Some(agent.clone());
+        Ok(agent)
+    }
+
+    async fn filler(&self, with: With<'_>, known: &mut Known) -> Result<Arc<Agent>, TargetError> {
+        let there = known.within.disk.agent.as_ref().filter(|agent| !agent.gone.is_cancelled());
+        if let Some(agent) = there {
+            return Ok(agent.clone());
+        }
+        let agent = self.enter(with, in_files(&known.now.container)).await?;
+        known.within.disk.agent = Some(agent.clone());
+        Ok(agent)
+    }
+
+    /// Starts an agent within the node; when it ends, whoever ends it, the node is looked after.
+    async fn enter(&self, with: With<'_>, host: HostConfig) -> Result<Arc<Agent>, TargetError> {
+        let place = Place {
+            run: with.options.run.clone(),
+            image: with.image.to_string(),
+            lease: with.options.lease,
+            node: self.id.to_string(),
+            command: vec!["agent-within".into()],
+            host,
+        };
+        let agent = Agent::start(with.api, &place).await.map_err(|why| self.failed(why))?;
+        let (gone, lost, id) = (agent.gone.clone(), with.lost.clone(), self.id.clone());
+        tokio::spawn(async move {
+            gone.cancelled().await;
+            let _ = lost.send(id); // after the drill nobody listens
+        });
+        Ok(Arc::new(agent))
+    }
+
+    /// Puts those agents there that will be needed.
+    pub(super) async fn foresee(&self, with: With<'_>, known: &mut Known, condition: &Condition) {
+        known.within.loads = !condition.load.is_healthy();
+        known.within.fills = !condition.disk.is_healthy();
+        self.be_there(with, known).await;
+    }
+
+    /// Puts those agents there that were foreseen, where they are not.
+    pub(super) async fn be_there(&self, with: With<'_>, known: &mut Known) {
+        if known.within.loads {
+            let there = self.loader(with, known).await.map(drop);
+            if let Err(why) = there.and(self.own_limits(with, known).await.map(drop)) {
+                tracing::warn!("{why}");
+            }
+        }
+        if known.within.fills
+            && let Err(why) = self.filler(with, known).await
+        {
+            tracing::warn!("{why}");
+        }
+    }
+
+    /// Makes what was asked of its resources true; idempotent. Nothing to do for a dead node.
+    pub(super) async fn suffer(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+    ) -> Result<(), TargetError> {
+        if !known.now.running {
+            known.within.forget();
+            return Ok(());
+        }
+        let load = known.asked.load.clone();
+        if known.within.load.told != load || known.within.load.is_lost() {
+            let own = self.own_limits(with, known).await?;
+            let agent = self.loader(with, known).await?;
+            known.within.load.told = load.clone();
+            self.told(known, agent.ask(Order::Load { load, own }).await)?;
+        }
+        let disk = known.asked.disk.clone();
+        if known.within.disk.told != disk || known.within.disk.is_lost() {
+            let agent = self.filler(with, known).await?;
+            known.within.disk.told = disk.clone();
+            self.told(known, agent.ask(Order::Disk(disk)).await)?;
+        }
+        Ok(())
+    }
+
+    fn told(&self, known: &mut Known, said: Result<Done, String>) -> Result<(), TargetError> {
+        match said {
+            Ok(Done::Held { lapses }) => {
+                known.lapses.extend(lapses);
+                Ok(())
+            }
+            Ok(other) => Err(self.failed(format!("the agent answered {other:?}"))),
+            Err(why) => Err(self.failed(why)),
+        }
+    }
+
+    /// Measures what was asked of its resources, and what was asked before and is over. An agent of which nothing is
+    /// asked any more goes once that is proven.
+    pub(super) async fn prove_within(&self, known: &Known) -> Vec<Finding> {
+        if !known.now.running {
+            return vec![];
+        }
+        let mut found = vec![];
+        let Within { load, disk, .. } = &known.within;
+        if let Some(agent) = load.agent.as_ref().filter(|_| !both_default(&load.told, &load.proven))
+        {
+            let measured = measure(agent, BTreeSet::new()).await;
+            let own = known.within.own.clone().unwrap_or_default();
+            let findings = |m: Measured| of_load(&load.told, &own, &m);
+            found.extend(measured.map_or_else(|why| vec![wrong(why)], findings));
+        }
+        if let Some(agent) = disk.agent.as_ref().filter(|_| !both_default(&disk.told, &disk.proven))
+        {
+            let folders = disk.told.full.keys().chain(disk.proven.full.keys()).cloned();
+            let measured = measure(agent, folders.collect()).await;
+            found.extend(measured.map_or_else(|why| vec![wrong(why)], |m| of_disk(&disk.told, &m)));
+        }
+        if found.iter().all(|finding| finding.as_asked) {
+            let mut now = self.state.lock().await;
+            let Within { loads, fills, .. } = now.within;
+            settle(&mut now.within.load, &load.told, loads);
+            settle(&mut now.within.disk, &disk.told, fills);
+        }
+        found
+    }
+}
+
+fn both_default<T: Default + PartialEq>(a: &T, b: &T) -> bool {
+    *a == T::default() && *b == T::default()
+}
+
+/// This is proven; an agent that has nothing to do, and is not foreseen to, is let go.
+fn settle<T: Default + PartialEq + Clone>(part: &mut Part<T>, proven: &T, foreseen: bool) {
+    part.proven = proven.clone();
+    if !foreseen && both_default(&part.told, &part.proven) {
+        part.agent = None;
+    }
+}
+
+async fn measure(agent: &Agent, folders: BTreeSet<String>) -> Result<Measured, String> {
+    match agent.ask(Order::Measure { folders }).await? {
+        Done::Measured(measured) => Ok(measured),
+        other => Err(format!("the agent answered {other:?}")),
+    }
+}
+
+/// What was measured of a node's processors, memory and disk throughput.
+fn of_load(asked: &Load, own: &Limits, measured: &Measured) -> Vec<Finding> {
+    let mut found = vec![];
+    let (limits, wanted) = (measured.limits.as_ref(), measured.asked.as_ref());
+    let differs = |(file, value): (&String, &String)| {
+        let now = limits.and_then(|limits| limits.get(file));
+        (now != Some(value)).then(|| {
+            format!("{file} is {}, asked {value}", now.map_or("not there", String::as_str))
+        })
+    };
+    let differing: Vec<String> = wanted.into_iter().flatten().filter_map(differs).collect();
+    match (differing.is_empty(), asked.has_limits()) {
+        (false, _) => found.push(wrong(differing.join("; "))),
+        (true, true) => {
+            let changed = |(file, value): &(&String, &String)| own.get(*file) != Some(*value);
+            let shown = limits.into_iter().flatten().filter(changed);
+            let shown: Vec<String> = shown
+                .map(|(file, value)| format!("{file} is {}", value.replace('\n', ", ")))
+                .collect();
+            found.push(right(match shown.is_empty() {
+                true => "its own limits are as tight".into(),
+                false => format!("the kernel says {}", shown.join("; ")),
+            }));
+        }
+        (true, false) => found.push(right("its limits are its own".into())),
+    }
+    match (asked.cpu_workers, measured.stress_cpus) {
+        (0, None) => {}
+        (0, Some(cpus)) => found.push(wrong(format!("{cpus:.2} processors are taken still"))),
+        (_, Some(cpus)) if cpus > 0.0 => {
+            found.push(right(format!("the stress computes on {cpus:.2} processors")));
+        }
+        _ => found.push(wrong("the stress does not compute".into())),
+    }
+    match (asked.memory, measured.stress_memory) {
+        (None, None) => {}
+        (None, Some(held)) => found.push(wrong(format!("{} are held still", Bytes::of(held)))),
+        (Some(size), held) => {
+            let held = held.unwrap_or_default();
+            let text = format!("the stress holds {} KiB, asked {size}", held / 1024);
+            found.push(if held >= size.count() { right(text) } else { wrong(text) });
+        }
+    }
+    found
+}
+
+/// What was measured of a node's file systems.
+fn of_disk(asked: &Disk, measured: &Measured) -> Vec<Finding> {
+    let finding = |(folder, room): (&String, &Room)| {
+        let free = room.available / 1024;
+        match (asked.full.contains_key(folder), room.refused) {
+            (true, true) => right(format!(
+                "{folder} is full: {} KiB filled, {free} KiB free, a block more is refused",
+                room.filled / 1024
+            )),
+            (true, false) => wrong(format!("{folder} is not full: {free} KiB free")),
+            (false, false) => right(format!("{folder} has room: {free} KiB free")),
+            (false, true) => wrong(format!("{folder} is full still: {free} KiB free")),
+        }
+    };
+    measured.rooms.iter().map(finding).collect()
+}
