@@ -7,6 +7,7 @@
 pub mod beside;
 pub mod process;
 pub mod proxy;
+pub mod within;
 
 /// What could not be done beside a node.
 #[derive(Debug, thiserror::Error)]

@@ -67,6 +67,9 @@ pub enum Command {
     /// Stands beside a node, in its network namespace
     #[command(hide = true)]
     Agent(Passed),
+    /// Says what time it is for each line of its input: what proves that a clock is skewed
+    #[command(hide = true)]
+    ClockWitness,
 }
 
 /// Which plan is drawn from a scenario.

@@ -112,6 +112,7 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::Watchdog(passed) => inner::watchdog(passed.args),
         Command::AgentKill(passed) => inner::agent_kill(passed.args),
         Command::Agent(passed) => inner::agent(passed.args),
+        Command::ClockWitness => inner::clock_witness(),
     }
 }
 
