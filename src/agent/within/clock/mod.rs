@@ -200,7 +200,16 @@ impl Skewer {
         Ok(())
     }
 
+    /// Looks at one process. What is odd is looked at twice: it may have become another program in between.
     fn look(&self, folder: &Path) -> Result<Option<(Memory, State)>, String> {
+        match self.look_once(folder) {
+            Ok(None) => Ok(None),
+            Ok(Some((memory, state))) if state != State::Foreign => Ok(Some((memory, state))),
+            _ => self.look_once(folder),
+        }
+    }
+
+    fn look_once(&self, folder: &Path) -> Result<Option<(Memory, State)>, String> {
         let Some(memory) = Memory::open(folder).map_err(|e| in_words(&e))? else { return Ok(None) };
         let image = memory.read(self.vdso.bytes.len()).map_err(|e| in_words(&e))?;
         let state = self.stub.state(&self.vdso, &image);
