@@ -76,6 +76,9 @@ pub enum Command {
     /// Within a node: gives its limits back
     #[command(hide = true)]
     AgentLimits(Passed),
+    /// Says what time it is for each line of its input: what proves that a clock is skewed
+    #[command(hide = true)]
+    ClockWitness,
 }
 
 /// Which plan is drawn from a scenario.

@@ -1,5 +1,5 @@
 //! What firedrill starts of itself: a node of the embedded store, a guard before a node, the watchdog,
-//! the agent beside a node.
+//! the agent beside a node, a witness of the time inside one.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -148,6 +148,13 @@ pub(super) fn agent_limits(args: &[OsString]) -> Result<Exit, CliError> {
     let expected = || CliError::Invalid("expected limits as JSON, and milliseconds".into());
     let (own, patience) = told().ok_or_else(expected)?;
     agent::within::restore_here(&own, patience).map_err(CliError::Failed)?;
+    Ok(Exit::Pass)
+}
+
+/// Says what time it is for each line of its input, until that ends.
+pub(super) fn clock_witness() -> Result<Exit, CliError> {
+    let said = agent::within::clock::testify(std::io::stdin().lock(), std::io::stdout().lock());
+    said.map_err(|e| CliError::Failed(format!("the time cannot be said: {e}")))?;
     Ok(Exit::Pass)
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Pure. Deliberately absent: how a condition is made true (targets), who asked for it (faults).
 
+mod clock;
 mod links;
 mod load;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use clock::ClockSkew;
 pub use links::{Delivery, Link, Links, Peer, Port};
 pub use load::{Disk, Load};
 

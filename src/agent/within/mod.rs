@@ -9,6 +9,7 @@
 //! (`target/docker/within.rs` says which).
 
 mod cgroup;
+pub mod clock;
 mod disk;
 pub mod protocol;
 mod serve;
