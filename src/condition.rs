@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::inventory::NodeId;
 use crate::quantity::{Bandwidth, Ratio, Span};
 
+mod dns;
+
+pub use dns::{Dns, NamePattern, NotAPattern, Resolution};
+
 /// Everything a node suffers at one instant. The default is healthy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::Link;
+use crate::condition::{Dns, Link};
 
 /// The first line that an agent says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,17 @@ pub enum Order {
         /// Where to.
         to: SocketAddr,
         /// How long an answer is waited for.
+        wait: Duration,
+    },
+    /// Has look-ups suffer exactly this from now on, in place of what was held. Idempotent; the default heals.
+    /// Links are not touched by it, nor this by [`Order::Hold`].
+    Resolve(Dns),
+    /// Looks a name up as any process of the node would, by the node's own resolv.conf: its addresses from where the
+    /// node stands, and the proof of what look-ups suffer.
+    LookUp {
+        /// With a dot at its end it is a full name, as patterns mean it; others are looked for in the search list.
+        name: String,
+        /// How long answers are waited for, all together.
         wait: Duration,
     },
     /// What is held, as the kernel tells it, with the packets that each rule dropped so far.
@@ -174,6 +185,13 @@ pub enum Done {
         /// How long it took, in nanoseconds.
         took: u64,
     },
+    /// What became of a look-up.
+    LookedUp {
+        /// Its end.
+        how: LookUp,
+        /// How long it took, in nanoseconds.
+        took: u64,
+    },
     /// The rules, in the order in which they are held.
     Counted(Vec<Counted>),
 }
@@ -188,6 +206,20 @@ pub enum Connect {
     Refused,
     /// Nobody says anything within the time.
     Silent,
+}
+
+/// How a look-up ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LookUp {
+    /// With these addresses, of both families; there may be none.
+    Found(BTreeSet<IpAddr>),
+    /// With a response code that is no success: 2 is SERVFAIL, 3 NXDOMAIN (RFC 1035, section 4.1.1).
+    Refused(u8),
+    /// No resolver says anything within the time.
+    Silent,
+    /// No resolver could be asked: why.
+    Unreachable(String),
 }
 
 /// One rule as the kernel tells it.

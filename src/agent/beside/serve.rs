@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::connect;
+use super::dns::look_up;
 use super::interfaces::addresses;
 use super::keeper::Keeper;
 use super::probe::Prober;
@@ -48,10 +49,15 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
     let mut lines = FramedRead::new(tokio::io::stdin(), codec);
     let mut until = Instant::now() + lease;
     loop {
+        let sweep = node.keeper.sweep_at();
         let line = tokio::select! {
             biased;
             _ = terminate.recv() => return Ok(Ended::Told),
             () = sleep_until(until) => return Ok(Ended::LeaseExpired),
+            () = sleep_until(sweep.unwrap_or(until)), if sweep.is_some() => {
+                node.keeper.sweep();
+                continue;
+            }
             _ = &mut writer => return Ok(Ended::Told),
             line = lines.next() => line,
         };
@@ -100,6 +106,7 @@ impl Node {
         let id = request.id;
         let result = match request.order {
             Order::Hold(links) => self.keeper.hold(links).map(|()| Done::Held),
+            Order::Resolve(dns) => self.keeper.resolve(dns).map(|()| Done::Held),
             Order::Beat => self.keeper.refresh().map(|()| Done::Beaten),
             Order::Count => self.keeper.count().map(Done::Counted),
             Order::Heard { probe } => {
@@ -111,6 +118,15 @@ impl Node {
                 tokio::spawn(async move {
                     let (how, took) = connect::connect(to, wait).await;
                     send(&say, &Answer { id, result: Ok(Done::Connected { how, took }) });
+                });
+                return;
+            }
+            Order::LookUp { name, wait } => {
+                let say = say.clone();
+                tokio::spawn(async move {
+                    let result = look_up(&name, wait).await;
+                    let result = result.map(|(how, took)| Done::LookedUp { how, took });
+                    send(&say, &Answer { id, result });
                 });
                 return;
             }
