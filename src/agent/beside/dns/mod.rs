@@ -108,8 +108,7 @@ impl Resolvers {
     /// Leaves the places in which nothing is suffered and nothing under way any more, with their rules.
     pub(super) fn sweep(&mut self, filter: &mut Netfilter) {
         let stay = |place: &Place| !place.is_done();
-        let left: Vec<Redirection> =
-            self.redirections_of(|place| stay(place)).collect();
+        let left: Vec<Redirection> = self.redirections_of(|place| stay(place)).collect();
         // If it fails the rules stay, and so do those whom they need.
         if left.len() < self.places.len() && filter.redirect(&left).is_ok() {
             self.places.retain(|_, place| stay(place));
@@ -126,10 +125,7 @@ impl Resolvers {
         self.redirections_of(|_| true).collect()
     }
 
-    fn redirections_of(
-        &self,
-        which: impl Fn(&Place) -> bool,
-    ) -> impl Iterator<Item = Redirection> {
+    fn redirections_of(&self, which: impl Fn(&Place) -> bool) -> impl Iterator<Item = Redirection> {
         let places = self.places.iter().filter(move |(_, place)| which(place));
         places.map(|(resolver, place)| Redirection {
             resolver: *resolver,
