@@ -16,16 +16,16 @@ mod resolv_conf;
 mod streams;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::resolv_conf::ResolvConf;
 use super::netfilter::{Netfilter, Redirection};
@@ -33,10 +33,6 @@ use crate::condition::Dns;
 pub(super) use look_up::look_up;
 
 const PORT: u16 = 53;
-/// How many questions over UDP may be with a resolver at once.
-const QUESTIONS_MAX: usize = 512;
-/// How many connections the agent may have in a resolver's place.
-const CONNECTIONS_MAX: usize = 128;
 /// How often a free port is looked for that both UDP and TCP have.
 const PORT_TRIES: u32 = 16;
 /// How often it is looked whether what was asked before a heal is answered.
@@ -44,8 +40,15 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// How long that may take.
 const RELEASE: Duration = Duration::from_secs(15);
 
-/// What a resolver's place suffers just now.
-type Told = watch::Receiver<Arc<Dns>>;
+/// What somebody needs to serve in a resolver's place.
+#[derive(Clone)]
+struct Post {
+    /// Who is to answer truly.
+    resolver: SocketAddr,
+    /// What is suffered just now.
+    told: watch::Receiver<Arc<Dns>>,
+    under_way: TaskTracker,
+}
 
 /// The places in which the agent stands.
 #[derive(Debug, Default)]
@@ -61,8 +64,8 @@ struct Place {
     suffers: watch::Sender<Arc<Dns>>,
     /// Since when nothing is suffered here any more.
     released: Option<Instant>,
-    questions: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
+    /// What was asked here and has no answer yet.
+    under_way: TaskTracker,
     _serving: [AbortOnDropHandle<()>; 2],
 }
 
@@ -73,16 +76,40 @@ impl Resolvers {
             true => vec![],
             false => ResolvConf::read()?.nameservers,
         };
-        for resolver in &asked {
-            if !self.places.contains_key(resolver) {
-                match Place::take(*resolver) {
-                    Ok(place) => self.places.insert(*resolver, place),
-                    // Without the family nobody else reaches this resolver, either.
-                    Err(why) if is_without_family(&why) => continue,
-                    Err(why) => return Err(format!("cannot stand in for {resolver}: {why}")),
-                };
+        let held = self.take(&asked).and_then(|()| self.redirect(dns, &asked, filter));
+        // Whatever came of it: a place that was taken in vain is left again.
+        self.plan_sweep();
+        held
+    }
+
+    /// Sees to it that the agent can answer in the place of each of these.
+    fn take(&mut self, asked: &[IpAddr]) -> Result<(), String> {
+        let mut unreachable = None;
+        for resolver in asked {
+            if self.places.contains_key(resolver) {
+                continue;
+            }
+            match Place::take(*resolver) {
+                Ok(place) => drop(self.places.insert(*resolver, place)),
+                // Without the family nobody reaches this resolver, in whosever place.
+                Err(why) if is_without_family(&why) => unreachable = Some((resolver, why)),
+                Err(why) => return Err(format!("cannot stand in for {resolver}: {why}")),
             }
         }
+        match unreachable {
+            Some((resolver, why)) if !asked.iter().any(|one| self.places.contains_key(one)) => {
+                Err(format!("no resolver can be stood in for: {resolver}: {why}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn redirect(
+        &mut self,
+        dns: Dns,
+        asked: &[IpAddr],
+        filter: &mut Netfilter,
+    ) -> Result<(), String> {
         let before: Vec<_> = self.places.values().map(Place::state).collect();
         let dns = Arc::new(dns);
         for (resolver, place) in &mut self.places {
@@ -92,12 +119,10 @@ impl Resolvers {
                 false => place.release(),
             }
         }
-        if let Err(why) = filter.redirect(&self.redirections()) {
+        filter.redirect(&self.redirections(|_| true)).map_err(|why| {
             self.places.values_mut().zip(before).for_each(|(place, before)| place.set(before));
-            return Err(format!("the kernel refuses to redirect questions: {why}"));
-        }
-        self.plan_sweep();
-        Ok(())
+            format!("the kernel refuses to redirect questions: {why}")
+        })
     }
 
     /// When [`Resolvers::sweep`] is due.
@@ -107,11 +132,16 @@ impl Resolvers {
 
     /// Leaves the places in which nothing is suffered and nothing under way any more, with their rules.
     pub(super) fn sweep(&mut self, filter: &mut Netfilter) {
-        let stay = |place: &Place| !place.is_done();
-        let left: Vec<Redirection> = self.redirections_of(|place| stay(place)).collect();
-        // If it fails the rules stay, and so do those whom they need.
+        let stays: BTreeSet<IpAddr> = self
+            .places
+            .iter()
+            .filter(|(_, place)| !place.is_done())
+            .map(|(resolver, _)| *resolver)
+            .collect();
+        let left = self.redirections(|resolver| stays.contains(resolver));
+        // If it fails the rules stay, and so does who is asked by them.
         if left.len() < self.places.len() && filter.redirect(&left).is_ok() {
-            self.places.retain(|_, place| stay(place));
+            self.places.retain(|resolver, _| stays.contains(resolver));
         }
         self.plan_sweep();
     }
@@ -121,17 +151,14 @@ impl Resolvers {
         self.sweep = released.then(|| Instant::now() + SWEEP);
     }
 
-    fn redirections(&self) -> Vec<Redirection> {
-        self.redirections_of(|_| true).collect()
-    }
-
-    fn redirections_of(&self, which: impl Fn(&Place) -> bool) -> impl Iterator<Item = Redirection> {
-        let places = self.places.iter().filter(move |(_, place)| which(place));
-        places.map(|(resolver, place)| Redirection {
+    fn redirections(&self, of: impl Fn(&IpAddr) -> bool) -> Vec<Redirection> {
+        let places = self.places.iter().filter(|(resolver, _)| of(resolver));
+        let redirection = |(resolver, place): (&IpAddr, &Place)| Redirection {
             resolver: *resolver,
             agent: place.agent,
             asked: place.released.is_none(),
-        })
+        };
+        places.map(redirection).collect()
     }
 }
 
@@ -140,17 +167,16 @@ impl Place {
     fn take(resolver: IpAddr) -> io::Result<Place> {
         let (datagrams, listener) = listen(resolver)?;
         let agent = datagrams.local_addr()?;
-        let questions = Arc::new(Semaphore::new(QUESTIONS_MAX));
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let (suffers, told) = watch::channel(Arc::new(Dns::default()));
-        let at = SocketAddr::new(resolver, PORT);
+        let under_way = TaskTracker::new();
+        let resolver = SocketAddr::new(resolver, PORT);
+        let post = Post { resolver, told, under_way: under_way.clone() };
         let serving = [
-            tokio::spawn(datagrams::serve(datagrams, at, told.clone(), questions.clone())),
-            tokio::spawn(streams::serve(listener, at, told, connections.clone())),
+            tokio::spawn(datagrams::serve(datagrams, post.clone())),
+            tokio::spawn(streams::serve(listener, post)),
         ];
-        let released = Some(Instant::now());
         let _serving = serving.map(AbortOnDropHandle::new);
-        Ok(Place { agent, suffers, released, questions, connections, _serving })
+        Ok(Place { agent, suffers, released: Some(Instant::now()), under_way, _serving })
     }
 
     fn state(&self) -> (Arc<Dns>, Option<Instant>) {
@@ -169,11 +195,9 @@ impl Place {
 
     /// Whether nobody needs the agent here any more, or nobody may any longer.
     fn is_done(&self) -> bool {
-        let idle = self.questions.available_permits() == QUESTIONS_MAX
-            && self.connections.available_permits() == CONNECTIONS_MAX;
         self.released.is_some_and(|since| {
             let past = since.elapsed();
-            past >= RELEASE || (idle && past >= SWEEP)
+            past >= RELEASE || (self.under_way.is_empty() && past >= SWEEP)
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::bytes::{Bytes, BytesMut};
@@ -17,8 +17,11 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::datagrams::MESSAGE_MAX;
 use super::question::{Fate, fate};
-use super::{Told, upstream};
+use super::{Post, upstream};
+use crate::condition::Dns;
 
+/// How many connections there may be in a resolver's place; each takes two descriptors.
+const CONNECTIONS_MAX: usize = 64;
 /// How long the other end may take to connect, or to take a message.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody may say anything.
@@ -30,13 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 type Messages = Framed<TcpStream, LengthDelimitedCodec>;
 
-/// Accepts until it is dropped, as many connections at once as `connected` has permits.
-pub(super) async fn serve(
-    listener: TcpListener,
-    resolver: SocketAddr,
-    told: Told,
-    connected: Arc<Semaphore>,
-) {
+/// Accepts until it is dropped. When too many are connected, further connections are closed.
+pub(super) async fn serve(listener: TcpListener, post: Post) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -44,19 +42,20 @@ pub(super) async fn serve(
             sleep(PAUSE).await;
             continue;
         };
-        let Ok(permit) = connected.clone().try_acquire_owned() else { continue };
+        if connections.len() >= CONNECTIONS_MAX {
+            continue;
+        }
         let connection = Connection {
             client: messages(stream),
-            resolver,
+            resolver: post.resolver,
             forwarded: None,
             unanswered: 0,
-            told: told.clone(),
+            told: post.told.clone(),
         };
-        connections.spawn(async move {
+        connections.spawn(post.under_way.track_future(async move {
             // `None` is its only end.
             let _ = connection.serve().await;
-            drop(permit);
-        });
+        }));
     }
 }
 
@@ -76,7 +75,7 @@ struct Connection {
     forwarded: Option<Messages>,
     /// How many of the questions that were forwarded have no answer yet.
     unanswered: usize,
-    told: Told,
+    told: watch::Receiver<Arc<Dns>>,
 }
 
 impl Connection {
