@@ -9,6 +9,10 @@ mod cuts;
 mod ends;
 #[path = "agent/lab.rs"]
 mod lab;
+#[path = "agent/look_ups.rs"]
+mod look_ups;
+#[path = "agent/names.rs"]
+mod names;
 #[path = "agent/refusals.rs"]
 mod refusals;
 #[path = "agent/shaping.rs"]

@@ -57,7 +57,12 @@ const LEASE: Duration = Duration::from_secs(2);
 
 fn as_role(role: &str) -> Vec<String> {
     let own = std::env::current_exe().unwrap().display().to_string();
-    [&own, "--exact", "role", "--nocapture", "--quiet"].map(String::from).into_iter().chain([role.into()]).take(5).collect()
+    [&own, "--exact", "role", "--nocapture", "--quiet"]
+        .map(String::from)
+        .into_iter()
+        .chain([role.into()])
+        .take(5)
+        .collect()
 }
 
 #[test]
@@ -76,10 +81,16 @@ fn every_way_of_reading_the_wall_clock_is_skewed_and_nothing_else() {
             let clocks = subject.clocks("\n");
             clocks.are_off_by(skew(&text).nanoseconds()).unwrap();
             clocks.assert_manners();
-            assert!(clocks.are_off_by(0).is_err() || text == "-1ns", "this test sees no skew of {text}");
+            assert!(
+                clocks.are_off_by(0).is_err() || text == "-1ns",
+                "this test sees no skew of {text}"
+            );
         }
         let readings = skewer.measure().unwrap();
-        assert_eq!((readings.len(), readings[0].pid, readings[0].patched), (1, subject.pid(), true));
+        assert_eq!(
+            (readings.len(), readings[0].pid, readings[0].patched),
+            (1, subject.pid(), true)
+        );
         assert_eq!(readings[0].offset, skew("-9years"));
         assert_eq!(release(&skewer), 1);
         let clocks = subject.clocks("\n");
@@ -179,7 +190,8 @@ fn processes_that_come_and_go_meanwhile_are_no_refusals() {
         return;
     }
     let script = "while :; do /bin/true; (exec /bin/true) & wait; done";
-    let (shell, skewer) = (Subject::start("come and go", "sh", &["-c", script]), skewer("come and go"));
+    let (shell, skewer) =
+        (Subject::start("come and go", "sh", &["-c", script]), skewer("come and go"));
     let mut most = 0;
     for _ in 0..400 {
         let held = skewer.hold(skew("+1h"), LONG).unwrap();
@@ -246,7 +258,8 @@ fn a_hammer_that_is_told_another_offset_calls_it_wrong() {
         return;
     }
     let Some(program) = program(&[]) else { return };
-    let (mut subject, skewer) = (Subject::start("mistold", program, &["hammer", "3600", "0"]), skewer("mistold"));
+    let (mut subject, skewer) =
+        (Subject::start("mistold", program, &["hammer", "3600", "0"]), skewer("mistold"));
     subject.hear();
     hold(&skewer, "+1h 2s", LONG);
     std::thread::sleep(Duration::from_millis(300));
@@ -262,7 +275,8 @@ fn a_word_is_written_whole() {
         return;
     }
     let Some(program) = program(&[]) else { return };
-    let torn = |at, size| counted(&Subject::start("word", &program, &["word", at, size]).end(), "torn")[0];
+    let torn =
+        |at, size| counted(&Subject::start("word", &program, &["word", at, size]).end(), "torn")[0];
     for at in ["16", "5", "28", "56"] {
         assert_eq!(torn(at, "8"), 0, "at {at} of a cache line");
     }
@@ -276,7 +290,8 @@ fn programs_of_all_sorts_are_skewed() {
     }
     let seconds = |answer: &str| (answer.parse::<f64>().unwrap() * 1e9) as i64;
     let python = "import sys, time\nfor line in sys.stdin: print('%.9f' % time.time(), flush=True)";
-    let perl = "use Time::HiRes; $| = 1; while (<STDIN>) { printf \"%.9f\\n\", Time::HiRes::time() }";
+    let perl =
+        "use Time::HiRes; $| = 1; while (<STDIN>) { printf \"%.9f\\n\", Time::HiRes::time() }";
     let asked = [
         ("date", "stdbuf", vec!["-oL", "date", "-f", "-", "+%s.%N"]),
         ("python", "python3", vec!["-c", python]),
@@ -293,7 +308,10 @@ fn programs_of_all_sorts_are_skewed() {
         let said = seconds(&subject.ask("now\n"));
         let high = truth() + skew("-2h").nanoseconds();
         // A float of this size is good for a microsecond.
-        assert!(said >= low - 2_000 && said <= high + 2_000, "{mark}: {said} is not in {low}..{high}");
+        assert!(
+            said >= low - 2_000 && said <= high + 2_000,
+            "{mark}: {said} is not in {low}..{high}"
+        );
         release(&skewer);
         assert!(seconds(&subject.ask("now\n")) >= high, "{mark}");
     }
@@ -314,7 +332,9 @@ fn etcd_which_is_of_go_logs_the_skewed_time() {
     etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
     etcd.args(["--initial-cluster", &format!("default={peer}"), "--logger", "zap"]);
-    etcd.args(["--data-dir", "data"]).current_dir(folder.path()).stderr(File::create(&log).unwrap());
+    etcd.args(["--data-dir", "data"])
+        .current_dir(folder.path())
+        .stderr(File::create(&log).unwrap());
     etcd.env("FIREDRILL_CLOCK_TEST", "etcd");
     let subject = Subject::of(etcd);
     let said = || fs::read_to_string(&log).unwrap();
@@ -353,12 +373,17 @@ fn the_first_process_of_a_namespace_is_skewed_from_inside() {
     let children = format!("/proc/{0}/task/{0}/children", first.pid());
     let outside = fs::read_to_string(children).unwrap();
     let mut once = Command::new("nsenter");
-    once.args(["--target", outside.trim(), "--pid", "--mount"]).args(as_role("")).env(ROLE, "once -1h");
+    once.args(["--target", outside.trim(), "--pid", "--mount"])
+        .args(as_role(""))
+        .env(ROLE, "once -1h");
     let out = once.output().unwrap();
     assert!(out.status.success(), "{out:?}");
     let said = String::from_utf8(out.stdout).unwrap();
     // Whoever holds is in the namespace too, and has left itself alone.
-    assert!(said.contains("pid: 1, name: \"clocks") && said.matches("pid: ").count() == 1, "{said}");
+    assert!(
+        said.contains("pid: 1, name: \"clocks") && said.matches("pid: ").count() == 1,
+        "{said}"
+    );
     first.clocks("\n").are_off_by(skew("-1h").nanoseconds()).unwrap();
 }
 
@@ -382,7 +407,10 @@ fn a_witness_measures_it_and_figures_of_cost() {
         let measured = witness.measure().unwrap();
         let error = (measured.wall - hour).unsigned_abs();
         assert!(Duration::from_nanos(error) <= measured.width, "{measured:?}");
-        assert!(Duration::from_nanos(measured.monotonic.unsigned_abs()) <= measured.width, "{measured:?}");
+        assert!(
+            Duration::from_nanos(measured.monotonic.unsigned_abs()) <= measured.width,
+            "{measured:?}"
+        );
         errors.push((error, measured.width));
     }
     errors.sort();
@@ -411,5 +439,8 @@ fn a_witness_measures_it_and_figures_of_cost() {
     });
     println!("from one system call to the next around a reading: median {width:?} ns");
     println!("error: median {} ns, asked in {:?}", errors[100].0, errors[100].1);
-    println!("one process: reached in {:?}, renewed in {:?} (medians of 100)", patched[50], renewed[50]);
+    println!(
+        "one process: reached in {:?}, renewed in {:?} (medians of 100)",
+        patched[50], renewed[50]
+    );
 }

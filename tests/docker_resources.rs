@@ -1,5 +1,5 @@
-//! What is taken from a node: processors, memory, disk throughput, room on a disk; and cuts of single ports and of
-//! hosts that are no nodes. At a real engine, each proven, and each gone afterwards.
+//! What is taken from a node: processors, memory, disk throughput, room on a disk, the right time, look-ups of names;
+//! and cuts of single ports and of hosts that are no nodes. At a real engine, each proven, and each gone afterwards.
 
 mod containers;
 mod runner;
@@ -12,13 +12,19 @@ use rustix::process::Signal;
 const OWN_DISK: &str = "    tmpfs: ['/full:size=16m']\n";
 
 /// Each on n3 alone: what is injected, and what the proof says.
-const TAKEN: [(&str, &str); 6] = [
+const TAKEN: [(&str, &str); 9] = [
     ("cpu-limit: {nodes: n3, cpus: 0.5}", "50000"),
     ("memory-limit: {nodes: n3, limit: 512MiB}", "536870912"),
     ("io-throttle: {nodes: n3, read: 1MiB/s, write: 2MiB/s}", "1048576"),
     ("cpu-stress: {nodes: n3, workers: 2, load: 50%}", "the stress computes on"),
     ("memory-stress: {nodes: n3, size: 32MiB}", "asked 32MiB"),
     ("disk-full: {nodes: n3, path: /full}", "/full is full"),
+    ("clock-skew: {nodes: n3, offset: -10m}", "is off by -600.00"),
+    (
+        "dns: {nodes: n3, answer: silence, names: [db.example.com]}",
+        "nobody says what `db.example.com` is",
+    ),
+    ("dns: {nodes: n3, answer: wrong}", "is 192.0.2.1 after"),
 ];
 
 fn one_after_the_other(faults: &[&str]) -> String {
@@ -37,7 +43,11 @@ fn what_is_taken_from_a_node_is_proven_and_given_back() {
     let before = nodes.look("n3");
     nodes.scenario(&one_after_the_other(&TAKEN.map(|(inject, _)| inject)));
     let mut said: Vec<&str> = TAKEN.iter().map(|(_, proof)| *proof).collect();
-    said.extend(["its limits are its own", "/full has room"]);
+    said.extend([
+        "its limits are its own",
+        "/full has room",
+        "clock of n3 (dc3) wrong by -10m: healed",
+    ]);
     nodes.home.run("run s.yaml -v").expect(0, &said);
     assert_eq!(before, nodes.look("n3"));
     nodes.assert_no_helpers();

@@ -66,17 +66,29 @@ impl Say {
     }
 }
 
-/// Says hello, and obeys until the end of input, of the lease, or SIGTERM. `make` is called once it is known where
-/// answers go, and makes who obeys.
-pub(super) async fn converse<Order, Obey>(
+/// Who obeys.
+pub(super) trait Obedient {
+    /// What it can be told.
+    type Order: for<'de> Deserialize<'de>;
+
+    /// Does it, and answers, now or later; never waits.
+    fn obey(&mut self, id: u64, order: Self::Order, say: &Say);
+
+    /// When something is due that nobody orders.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what is due.
+    fn do_due(&mut self) {}
+}
+
+/// Says hello, and has orders obeyed until the end of input, of the lease, or SIGTERM.
+pub(super) async fn converse<Node: Obedient>(
     lease: Duration,
     hello: &impl Serialize,
-    mut obey: Obey,
-) -> Result<Ended, AgentError>
-where
-    Order: for<'de> Deserialize<'de>,
-    Obey: FnMut(u64, Order, &Say),
-{
+    node: &mut Node,
+) -> Result<Ended, AgentError> {
     let system = |what| move |why| AgentError::Kernel { what, why };
     let mut terminate = signal(SignalKind::terminate()).map_err(system("hear signals"))?;
     let (say, answers) = unbounded_channel();
@@ -87,17 +99,22 @@ where
     let mut lines = FramedRead::new(tokio::io::stdin(), codec);
     let mut until = Instant::now() + lease;
     loop {
+        let due = node.due();
         let line = tokio::select! {
             biased;
             _ = terminate.recv() => return Ok(Ended::Told),
             () = sleep_until(until) => return Ok(Ended::LeaseExpired),
+            () = sleep_until(due.unwrap_or(until)), if due.is_some() => {
+                node.do_due();
+                continue;
+            }
             _ = &mut writer => return Ok(Ended::Told),
             line = lines.next() => line,
         };
         until = Instant::now() + lease;
         match line {
-            Some(Ok(line)) => match serde_json::from_str::<Request<Order>>(&line) {
-                Ok(Request { id, order }) => obey(id, order, &say),
+            Some(Ok(line)) => match serde_json::from_str::<Request<Node::Order>>(&line) {
+                Ok(Request { id, order }) => node.obey(id, order, &say),
                 Err(why) => say.answer::<()>(id_of(&line), Err(format!("not an order: {why}"))),
             },
             Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {

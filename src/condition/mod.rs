@@ -7,6 +7,7 @@
 //! Pure. Deliberately absent: how a condition is made true (targets), who asked for it (faults).
 
 mod clock;
+mod dns;
 mod links;
 mod load;
 
@@ -15,6 +16,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use clock::ClockSkew;
+pub use dns::{Dns, NamePattern, NotAPattern, Resolution};
 pub use links::{Delivery, Link, Links, Peer, Port};
 pub use load::{Disk, Load};
 
@@ -34,6 +36,12 @@ pub struct Condition {
     /// What its file systems suffer.
     #[serde(default, skip_serializing_if = "Disk::is_healthy")]
     pub disk: Disk,
+    /// How far its wall clock is off.
+    #[serde(default, skip_serializing_if = "ClockSkew::is_none")]
+    pub clock: ClockSkew,
+    /// What its look-ups of names suffer.
+    #[serde(default, skip_serializing_if = "Dns::is_healthy")]
+    pub dns: Dns,
     /// Commands of the user's own that hold for this node.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub commands: BTreeSet<UserCommand>,
@@ -90,6 +98,8 @@ impl Condition {
             links: self.links.join(other.links),
             load: self.load.join(other.load),
             disk: self.disk.join(other.disk),
+            clock: self.clock.join(other.clock),
+            dns: self.dns.join(other.dns),
             commands: self.commands,
         }
     }

@@ -96,8 +96,18 @@ fn condition() -> impl Strategy<Value = Condition> {
     let commands = prop::collection::btree_set(command, 0..3);
     let links = (links(), links(), ports(), ports())
         .prop_map(|(from, to, ports_from, ports_to)| Links { from, to, ports_from, ports_to });
-    (life, links, load(), disk(), commands).prop_map(|(life, links, load, disk, commands)| {
-        Condition { life, links, load, disk, commands }
+    let clock = prop::sample::select(&["0s", "5s", "-5s", "-7s"][..])
+        .prop_map(|skew| skew.parse::<ClockSkew>().unwrap());
+    let resolution = prop_oneof![
+        Just(Resolution::Wrong([192, 0, 2, 1].into())),
+        Just(Resolution::Error),
+        Just(Resolution::Silence),
+    ];
+    let name = prop::sample::select(&["*", "*.a", "b"][..]).prop_map(|n| n.parse().unwrap());
+    let dns = prop::collection::btree_map(name, resolution, 0..2).prop_map(|names| Dns { names });
+    let own = (disk(), clock, dns, commands);
+    (life, links, load(), own).prop_map(|(life, links, load, (disk, clock, dns, commands))| {
+        Condition { life, links, load, disk, clock, dns, commands }
     })
 }
 
@@ -127,6 +137,8 @@ fn within(a: &Condition, b: &Condition) -> bool {
     a.life <= b.life
         && less(&a.load, &b.load)
         && full(&a.disk, &b.disk)
+        && a.clock.magnitude() <= b.clock.magnitude()
+        && a.dns.names.iter().all(|(name, held)| b.dns.names.get(name) >= Some(held))
         && ports(&a.links.ports_from, &b.links.ports_from)
         && ports(&a.links.ports_to, &b.links.ports_to)
         && links(&a.links.from, &b.links.from)

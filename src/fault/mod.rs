@@ -16,6 +16,7 @@ mod packets;
 mod partition;
 mod process;
 mod resources;
+mod senses;
 mod wiring;
 
 use std::collections::BTreeMap;
@@ -34,12 +35,13 @@ pub use packets::Packets;
 pub use partition::{Partition, Shape};
 pub use process::{Process, RollingRestart, Turn};
 pub use resources::{CpuLimit, CpuStress, DiskFull, IoThrottle, MemoryLimit, MemoryStress};
+pub use senses::{ClockFault, DnsFault};
 pub use wiring::Direction;
 
 use crate::catalogue::{Entry, entries};
 use crate::condition::{Condition, Delivery, Life};
 use crate::inventory::{Inventory, NodeId};
-use resources::Scarcity;
+use resources::Toward;
 
 /// What a fault comes to once it is known whom it strikes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +100,10 @@ pub enum Spec {
     IoThrottle(IoThrottle),
     /// Fills a file system, and keeps it full.
     DiskFull(DiskFull),
+    /// Sets clocks wrong; monotonic clocks stay right.
+    ClockSkew(ClockFault),
+    /// Spoils look-ups of names: they fail, are not answered, or are answered wrongly.
+    Dns(DnsFault),
     /// Loses a whole datacenter.
     DatacenterLoss(DatacenterLoss),
     /// Cuts a datacenter off from the others; its nodes go on running.
@@ -131,6 +137,8 @@ impl Spec {
             Spec::MemoryLimit(_) => "memory-limit",
             Spec::IoThrottle(_) => "io-throttle",
             Spec::DiskFull(_) => "disk-full",
+            Spec::ClockSkew(_) => "clock-skew",
+            Spec::Dns(_) => "dns",
             Spec::DatacenterLoss(_) => "datacenter-loss",
             Spec::DatacenterPartition(_) => "datacenter-partition",
             Spec::Command(_) => "command",
@@ -158,6 +166,8 @@ impl Spec {
             Spec::MemoryLimit(s) => s.nodes.needs_leader(),
             Spec::IoThrottle(s) => s.nodes.needs_leader(),
             Spec::DiskFull(s) => s.nodes.needs_leader(),
+            Spec::ClockSkew(s) => s.nodes.needs_leader(),
+            Spec::Dns(s) => s.nodes.needs_leader(),
             Spec::DatacenterLoss(d) => d.zone == Zone::Leader,
             Spec::DatacenterPartition(d) => d.zone == Zone::Leader,
             Spec::Command(c) => c.nodes.as_ref().is_some_and(Nodes::needs_leader),
@@ -196,6 +206,8 @@ impl Spec {
             Spec::MemoryLimit(s) => s.effect(scene),
             Spec::IoThrottle(s) => s.effect(scene),
             Spec::DiskFull(s) => s.effect(scene),
+            Spec::ClockSkew(s) => s.effect(scene),
+            Spec::Dns(s) => s.effect(scene),
             Spec::DatacenterLoss(d) => d.effect(scene),
             Spec::DatacenterPartition(d) => d.effect(scene),
             Spec::Command(c) => c.effect(scene),
@@ -224,6 +236,8 @@ impl Spec {
             Spec::MemoryLimit(s) => s.words(),
             Spec::IoThrottle(s) => s.words(),
             Spec::DiskFull(s) => s.words(),
+            Spec::ClockSkew(s) => s.words(),
+            Spec::Dns(s) => s.words(),
             Spec::DatacenterLoss(d) => d.words(&d.zone.to_string()),
             Spec::DatacenterPartition(d) => d.words(&d.zone.to_string()),
             Spec::Command(c) => c.words(c.nodes.as_ref().map(Nodes::to_string)),

@@ -169,8 +169,8 @@ impl From<DiskFull> for RawDiskFull {
     }
 }
 
-/// A fault of resources: whom it strikes, and what of theirs.
-pub(super) trait Scarcity {
+/// A fault of each node by itself: whom it strikes, and what they suffer.
+pub(super) trait Toward {
     fn nodes(&self) -> &Nodes;
     /// What it does to these, in words.
     fn of(&self, who: &str) -> String;
@@ -193,7 +193,7 @@ fn loaded(load: Load) -> Condition {
     Condition { load, ..Condition::default() }
 }
 
-impl Scarcity for CpuStress {
+impl Toward for CpuStress {
     fn nodes(&self) -> &Nodes {
         &self.nodes
     }
@@ -207,7 +207,7 @@ impl Scarcity for CpuStress {
     }
 }
 
-impl Scarcity for MemoryStress {
+impl Toward for MemoryStress {
     fn nodes(&self) -> &Nodes {
         &self.nodes
     }
@@ -219,7 +219,7 @@ impl Scarcity for MemoryStress {
     }
 }
 
-impl Scarcity for CpuLimit {
+impl Toward for CpuLimit {
     fn nodes(&self) -> &Nodes {
         &self.nodes
     }
@@ -231,7 +231,7 @@ impl Scarcity for CpuLimit {
     }
 }
 
-impl Scarcity for MemoryLimit {
+impl Toward for MemoryLimit {
     fn nodes(&self) -> &Nodes {
         &self.nodes
     }
@@ -243,7 +243,7 @@ impl Scarcity for MemoryLimit {
     }
 }
 
-impl Scarcity for IoThrottle {
+impl Toward for IoThrottle {
     fn nodes(&self) -> &Nodes {
         &self.nodes
     }
@@ -260,7 +260,7 @@ impl Scarcity for IoThrottle {
     }
 }
 
-impl Scarcity for DiskFull {
+impl Toward for DiskFull {
     fn nodes(&self) -> &Nodes {
         &self.nodes
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -85,6 +86,37 @@ impl Lab {
         Agent::start(&self.near, lease)
     }
 
+    /// What programs on the near side find in their resolv.conf, those that run already too.
+    pub fn resolv_conf(&self, text: &str) {
+        std::fs::create_dir_all(self.etc()).unwrap();
+        // Written in place: what is mounted over the file is this very one.
+        std::fs::write(self.etc().join("resolv.conf"), text).unwrap();
+    }
+
+    /// What `ip netns exec` mounts over `/etc`, file by file.
+    fn etc(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.near)
+    }
+
+    /// Adds rules of others on the near side.
+    pub fn nft(&self, rules: &str) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.near, "nft", "-f", "-"]).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{rules}");
+    }
+
+    /// All rules of the near side.
+    pub fn rules(&self) -> String {
+        run(&format!("ip netns exec {} nft list ruleset", self.near))
+    }
+
+    /// The agent's rules for questions to resolvers.
+    pub fn rules_of_questions(&self) -> String {
+        run(&format!("ip netns exec {} nft list chain inet firedrill resolving", self.near))
+    }
+
     /// A UDP socket on one side.
     pub fn udp(&self, side: &str, address: &str) -> UdpSocket {
         let at = SocketAddr::new(address.parse().unwrap(), 0);
@@ -126,6 +158,7 @@ impl Drop for Lab {
         for side in [&self.near, &self.far] {
             let _ = Command::new("ip").args(["netns", "del", side]).status();
         }
+        let _ = std::fs::remove_dir_all(self.etc());
     }
 }
 
@@ -223,8 +256,16 @@ impl Agent {
 
     /// Says a line, and hears the next one.
     pub fn say(&mut self, line: &str) -> Answer {
+        self.write(line);
+        self.read()
+    }
+
+    pub fn write(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         input.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    pub fn read(&self) -> Answer {
         let answer = self.lines.recv_timeout(PATIENCE).expect("no answer");
         serde_json::from_str(&answer).unwrap()
     }

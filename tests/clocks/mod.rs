@@ -16,7 +16,10 @@ const MARK: &str = "FIREDRILL_CLOCK_TEST";
 
 /// Whether clocks can be skewed here. Says so if not; in CI that is an error.
 pub fn can() -> bool {
-    let lacks = match (cfg!(target_arch = "x86_64"), fs::File::options().write(true).open("/proc/self/mem")) {
+    let lacks = match (
+        cfg!(target_arch = "x86_64"),
+        fs::File::options().write(true).open("/proc/self/mem"),
+    ) {
         (false, _) => "skipped: clocks can be skewed on x86_64 only".to_string(),
         (true, Err(e)) => format!("skipped: /proc/self/mem cannot be written: {e}"),
         (true, Ok(_)) => return true,
@@ -177,8 +180,14 @@ impl Clocks {
     /// What has nothing to do with the offset.
     pub fn assert_manners(&self) {
         assert_eq!(self.said["codes"], "0,0,0,0,-1", "{self:?}");
-        assert_eq!((self.said["untouched"].as_str(), self.said["zone"].as_str()), ("1", "1"), "{self:?}");
-        assert!(self.number("cpu") < 60 * SECOND && self.number("boottime") >= self.number("monotonic"));
+        assert_eq!(
+            (self.said["untouched"].as_str(), self.said["zone"].as_str()),
+            ("1", "1"),
+            "{self:?}"
+        );
+        assert!(
+            self.number("cpu") < 60 * SECOND && self.number("boottime") >= self.number("monotonic")
+        );
     }
 }
 

@@ -1,17 +1,20 @@
-//! Keeps what is held true: tells the packet filter and the shaper, and tells them again when the namespace gets
+//! Keeps what is held true: tells the packet filter, the shaper and the resolvers' places, and tells them again when the namespace gets
 //! another interface.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
+use tokio::time::Instant;
+
+use super::dns::Resolvers;
 use super::interfaces::interfaces;
 use super::netfilter::{Netfilter, Wire};
 use super::protocol::{Counted, HeldLink, Shaping, Way};
 use super::shaper::Shaper;
 use super::{destroy, shaper};
 use crate::agent::AgentError;
-use crate::condition::Link;
+use crate::condition::{Dns, Link};
 
 /// How often a change is tried while interfaces come and go.
 const TRIES: u32 = 3;
@@ -25,6 +28,7 @@ pub(super) struct Keeper {
     held: Vec<HeldLink>,
     wires: Vec<Wire>,
     shaping: Shaping,
+    resolvers: Resolvers,
 }
 
 impl Keeper {
@@ -32,7 +36,8 @@ impl Keeper {
     pub(super) fn claim() -> Result<Keeper, AgentError> {
         let filter = Netfilter::claim()?;
         let shaping = shaper::possible();
-        Ok(Keeper { filter, shaper: None, held: vec![], wires: vec![], shaping })
+        let resolvers = Resolvers::default();
+        Ok(Keeper { filter, shaper: None, held: vec![], wires: vec![], shaping, resolvers })
     }
 
     /// By what traffic can be shaped.
@@ -53,6 +58,21 @@ impl Keeper {
             false => destroy::connections(&reset)
                 .map_err(|why| format!("standing connections cannot be reset: {why}")),
         }
+    }
+
+    /// Has look-ups suffer exactly this; on an error, what was held before is held on.
+    pub(super) fn resolve(&mut self, dns: Dns) -> Result<(), String> {
+        self.resolvers.hold(dns, &mut self.filter)
+    }
+
+    /// When [`Keeper::sweep`] is due, if it is.
+    pub(super) fn sweep_at(&self) -> Option<Instant> {
+        self.resolvers.sweep_at()
+    }
+
+    /// Takes back what stood for a moment longer than it was held.
+    pub(super) fn sweep(&mut self) {
+        self.resolvers.sweep(&mut self.filter);
     }
 
     /// Holds on, if the interfaces are no longer those that it is held on.

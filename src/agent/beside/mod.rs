@@ -2,11 +2,13 @@
 //! ephemeral container of a pod. It makes the node's network condition true by the kernel, and lets the kernel
 //! take it back when the agent ends, however it ends.
 //!
-//! It needs NET_ADMIN, and `/dev/net/tun` to shape; no shell, no `/proc`, no `/sys`.
+//! It needs NET_ADMIN, and `/dev/net/tun` to shape; no shell, no `/proc`, no `/sys`. The
+//! node's `/etc/resolv.conf` says whose look-ups it stands in for.
 //! Deliberately absent: names of nodes and zones. It is told addresses.
 
 pub mod connect;
 mod destroy;
+mod dns;
 mod interfaces;
 mod keeper;
 mod netfilter;

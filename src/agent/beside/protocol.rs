@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::conversation;
-use crate::condition::Link;
+use crate::condition::{Dns, Link};
 
 /// One line to the agent.
 pub type Request = conversation::Request<Order>;
@@ -66,10 +66,20 @@ pub enum Order {
         /// How long an answer is waited for.
         wait: Duration,
     },
-    /// The addresses of a host, as the node resolves its name.
-    Resolve {
+    /// The addresses of a host, as any program of the node's comes by them: by its hosts file too.
+    Addresses {
         /// The host's name.
         host: String,
+    },
+    /// Has look-ups suffer exactly this from now on, in place of what was held. Idempotent; the default heals.
+    /// Links are not touched by it, nor this by [`Order::Hold`].
+    Resolve(Dns),
+    /// Looks a name up at the node's resolvers (resolv.conf(5)): the proof of what look-ups suffer.
+    LookUp {
+        /// With a dot at its end it is a full name, as patterns mean it; others are looked for in the search list.
+        name: String,
+        /// How long answers are waited for, all together.
+        wait: Duration,
     },
     /// What is held, as the kernel tells it, with the packets that each rule dropped so far.
     Count,
@@ -172,7 +182,14 @@ pub enum Done {
         took: u64,
     },
     /// The addresses of a host.
-    Resolved(BTreeSet<IpAddr>),
+    Addresses(BTreeSet<IpAddr>),
+    /// What became of a look-up.
+    LookedUp {
+        /// Its end.
+        how: LookUp,
+        /// How long it took, in nanoseconds.
+        took: u64,
+    },
     /// The rules, in the order in which they are held.
     Counted(Vec<Counted>),
 }
@@ -187,6 +204,20 @@ pub enum Connect {
     Refused,
     /// Nobody says anything within the time.
     Silent,
+}
+
+/// How a look-up ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LookUp {
+    /// With these addresses, of both families; there may be none.
+    Found(BTreeSet<IpAddr>),
+    /// With a response code that is no success: 2 is SERVFAIL, 3 NXDOMAIN (RFC 1035, section 4.1.1).
+    Refused(u8),
+    /// No resolver says anything within the time.
+    Silent,
+    /// No resolver could be asked: why.
+    Unreachable(String),
 }
 
 /// One rule as the kernel tells it.

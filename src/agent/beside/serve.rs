@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::connect;
+use super::dns::look_up;
 use super::interfaces::addresses;
 use super::keeper::Keeper;
 use super::probe::Prober;
 use super::protocol::{Done, Hello, Order};
 use crate::agent::AgentError;
-use crate::agent::conversation::{Ended, Say, converse};
+use crate::agent::conversation::{Ended, Obedient, Say, converse};
 
 /// Serves until the end of input, of the lease, or SIGTERM. The caller ends the process then: that is what heals.
 pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
@@ -19,7 +22,7 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
     let connect_port = connect::accept_all().await.map_err(system("listen for connects"))?;
     let mut node = Node { keeper: Keeper::claim()?, prober, connect_port };
     let hello = node.hello()?;
-    converse(lease, &hello, |id, order, say| node.obey(id, order, say)).await
+    converse(lease, &hello, &mut node).await
 }
 
 struct Node {
@@ -40,10 +43,23 @@ impl Node {
             shaping: self.keeper.shaping().clone(),
         })
     }
+}
+
+impl Obedient for Node {
+    type Order = Order;
+
+    fn due(&self) -> Option<Instant> {
+        self.keeper.sweep_at()
+    }
+
+    fn do_due(&mut self) {
+        self.keeper.sweep();
+    }
 
     fn obey(&mut self, id: u64, order: Order, say: &Say) {
         let result = match order {
             Order::Hold(links) => self.keeper.hold(links).map(|()| Done::Held),
+            Order::Resolve(dns) => self.keeper.resolve(dns).map(|()| Done::Held),
             Order::Beat => self.keeper.refresh().map(|()| Done::Beaten),
             Order::Count => self.keeper.count().map(Done::Counted),
             Order::Heard { probe } => {
@@ -58,9 +74,17 @@ impl Node {
                 });
                 return;
             }
-            Order::Resolve { host } => {
+            Order::Addresses { host } => {
                 let say = say.clone();
-                tokio::spawn(async move { say.answer(id, resolve(&host).await) });
+                tokio::spawn(async move { say.answer(id, addresses_of(&host).await) });
+                return;
+            }
+            Order::LookUp { name, wait } => {
+                let say = say.clone();
+                tokio::spawn(async move {
+                    let result = look_up(&name, wait).await;
+                    say.answer(id, result.map(|(how, took)| Done::LookedUp { how, took }));
+                });
                 return;
             }
             Order::Probe(probe) => {
@@ -79,12 +103,12 @@ impl Node {
 }
 
 /// The addresses of a host: the container shares the node's resolv.conf and hosts.
-async fn resolve(host: &str) -> Result<Done, String> {
+async fn addresses_of(host: &str) -> Result<Done, String> {
     let found = tokio::net::lookup_host((host, 0)).await;
     let found = found.map_err(|e| format!("`{host}` is not resolved: {e}"))?;
     let addresses: BTreeSet<IpAddr> = found.map(|address| address.ip().to_canonical()).collect();
     match addresses.is_empty() {
         true => Err(format!("`{host}` has no address")),
-        false => Ok(Done::Resolved(addresses)),
+        false => Ok(Done::Addresses(addresses)),
     }
 }

@@ -1,8 +1,9 @@
 //! The agent within a node's process namespace: in a container of its own that sees the node's processes. It takes
-//! processors, memory, disk and disk throughput away from the node, within the node's own limits.
+//! processors, memory, disk and disk throughput away from the node, within the node's own limits, and sets its clocks
+//! wrong.
 //!
 //! Invariant: what it takes goes back by itself when it ends, however it ends (processes that die with it, files
-//! without a name), but for limits: whoever starts it knows them from before ([`protocol::Order::Limits`]), and gives
+//! without a name, clocks whose skew runs out), but for limits: whoever starts it knows them from before ([`protocol::Order::Limits`]), and gives
 //! them back.
 //!
 //! Deliberately absent: names of nodes, and who decides. Its privileges are few, and for each order others
@@ -14,6 +15,7 @@ mod disk;
 pub mod protocol;
 mod serve;
 mod stress;
+mod time;
 
 pub use cgroup::{Cgroup, Limits};
 pub use serve::{CGROUPS, restore_here, serve};

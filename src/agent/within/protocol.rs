@@ -3,11 +3,12 @@
 //! As with the agent beside a node, the end of its input, or a lease without a line, ends it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Limits;
-use crate::condition::{Disk, Load};
+use crate::condition::{ClockSkew, Disk, Load};
 
 /// The first line that it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub enum Order {
     },
     /// Keep exactly these of the node's file systems full from now on. Idempotent; the default heals.
     Disk(Disk),
+    /// Have the node's processes read a wall clock that is off by exactly this from now on. Idempotent; the default
+    /// heals.
+    Clock(ClockSkew),
     /// Measure what holds.
     Measure {
         /// Folders whose room is measured, full or not.
@@ -71,6 +75,23 @@ pub struct Measured {
     pub stress_memory: Option<u64>,
     /// The room on the file system of each folder.
     pub rooms: BTreeMap<String, Room>,
+    /// The clocks, if any skew was told.
+    pub clocks: Option<Clocks>,
+}
+
+/// What clocks the node's processes read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// How many processes there are.
+    pub processes: usize,
+    /// Those whose clock is off by something else than what was told, in words.
+    pub odd: Vec<String>,
+    /// By how many nanoseconds the clock was off that a process read, which was started for this; ...
+    pub wall: i64,
+    /// ... known to so much.
+    pub width: Duration,
+    /// Whether that is what was told.
+    pub as_asked: bool,
 }
 
 /// What room there is on a file system.

@@ -13,35 +13,53 @@ use super::cgroup::{Cgroup, Limits};
 use super::disk::Filler;
 use super::protocol::{Done, Hello, Measured, Order};
 use super::stress::{Stress, is_stress};
+use super::time::Timekeeper;
 use crate::agent::AgentError;
-use crate::agent::conversation::{Ended, converse};
-use crate::condition::{Disk, Load};
+use crate::agent::conversation::{Ended, Obedient, Say, converse};
+use crate::condition::{ClockSkew, Load};
 
 /// Where the machine's control groups are mounted in the agent's container.
 pub const CGROUPS: &str = "/cgroup";
 /// The node's own files, as whoever shares its process namespace sees them.
 const NODE: &str = "/proc/1/root";
-/// How often it is looked whether a full file system still is.
-const REFILL: Duration = Duration::from_millis(100);
+/// How often it is looked whether a full file system still is, and whether there are new processes to whom the time
+/// is to be told wrong.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often it is looked whether limits stay as they were given back.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Serves until the end of input, of the lease, or SIGTERM. The caller ends the process then: that is what heals.
 pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
     let node = Arc::new(Mutex::new(Node::default()));
     let hello = Hello { version: env!("CARGO_PKG_VERSION").into() };
-    let filler = node.clone();
+    let kept = node.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(REFILL).await;
-            let mut node = filler.lock().await;
+            tokio::time::sleep(LOOK).await;
+            let mut node = kept.lock().await;
             if !node.filler.is_idle() {
                 node.filler.refill();
             }
+            if !node.time.is_idle() {
+                // Who cannot be reached shows when it is measured.
+                let _ = node.time.renew().await;
+            }
         }
     });
-    let ended = converse(lease, &hello, |id, order: Order, say| {
-        let (node, say) = (node.clone(), say.clone());
+    let ended = converse(lease, &hello, &mut Shared(node.clone())).await;
+    // What holds ends with the process, but for limits: whoever is left gives those back sooner than anybody else.
+    node.lock().await.give_back().await;
+    ended
+}
+
+/// The node as whoever obeys has it: what takes its time is done aside.
+struct Shared(Arc<Mutex<Node>>);
+
+impl Obedient for Shared {
+    type Order = Order;
+
+    fn obey(&mut self, id: u64, order: Order, say: &Say) {
+        let (node, say) = (self.0.clone(), say.clone());
         tokio::spawn(async move {
             let done = match order {
                 Order::Beat => Ok(Done::Beaten), // not behind what takes its time
@@ -49,15 +67,12 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
             };
             say.answer(id, done);
         });
-    })
-    .await;
-    // What holds ends with the process, but for limits: whoever is left gives those back sooner than anybody else.
-    node.lock().await.give_back();
-    ended
+    }
 }
 
 struct Node {
     filler: Filler,
+    time: Timekeeper,
     stress: Option<Stress>,
     load: Load,
     /// The limits that the node has of its own, while it suffers others.
@@ -67,7 +82,8 @@ struct Node {
 impl Default for Node {
     fn default() -> Self {
         let (stress, load, own) = (None, Load::default(), None);
-        Node { filler: Filler::of(Path::new(NODE)), stress, load, own }
+        let (filler, time) = (Filler::of(Path::new(NODE)), Timekeeper::default());
+        Node { filler, time, stress, load, own }
     }
 }
 
@@ -79,13 +95,12 @@ impl Node {
             Order::Load { load, own } => {
                 self.load(load, own).await.map(|lapses| Done::Held { lapses })
             }
-            Order::Disk(disk) => self.disk(&disk).map(|()| Done::Held { lapses: vec![] }),
+            Order::Disk(disk) => self.filler.hold(&disk).map(|()| Done::Held { lapses: vec![] }),
+            Order::Clock(skew) => {
+                self.time.hold(skew).await.map(|()| Done::Held { lapses: vec![] })
+            }
             Order::Measure { folders } => self.measure(&folders).await.map(Done::Measured),
         }
-    }
-
-    fn disk(&mut self, disk: &Disk) -> Result<(), String> {
-        self.filler.hold(disk)
     }
 
     async fn load(&mut self, load: Load, own: Limits) -> Result<Vec<String>, String> {
@@ -109,7 +124,8 @@ impl Node {
 
     async fn measure(&mut self, folders: &BTreeSet<String>) -> Result<Measured, String> {
         let rooms = self.filler.measure(folders)?;
-        let mut measured = Measured { rooms, ..Measured::default() };
+        let clocks = self.time.measure().await?;
+        let mut measured = Measured { rooms, clocks, ..Measured::default() };
         if let Some(own) = &self.own {
             let group = group()?;
             measured.asked = Some(group.limited(own, &self.load)?);
@@ -124,7 +140,9 @@ impl Node {
         Ok(measured)
     }
 
-    fn give_back(&mut self) {
+    async fn give_back(&mut self) {
+        // The clocks are right in time by themselves, too; but then their code is left where it was put.
+        let _ = self.time.hold(ClockSkew::NONE).await;
         if let (Some(own), Ok(group)) = (self.own.take(), group()) {
             // The journal knows them too.
             let _ = group.set(&own);
@@ -148,6 +166,6 @@ pub fn restore_here(own: &Limits, patience: Duration) -> Result<(), String> {
         if began.elapsed() >= patience {
             return Ok(());
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(LOOK_AGAIN);
     }
 }

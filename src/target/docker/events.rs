@@ -181,16 +181,23 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
         return Ok(());
     }
     let suffered = known.held.len();
+    let named = !known.names.told.is_healthy();
     known.agent = None;
     let moved = up.moved(member, &known);
     let links = up.links(&known);
     let wanted = links.len();
     member.hold(with, &mut known, links).await?;
+    member.resolve(with, &mut known).await?;
     if suffered > 0 && same_process {
         // A restart is the node's own affair, and its peers held their ends; an agent that went is ours.
         known.lapses.push(format!(
             "{why}: {suffered} of its links were whole until a new agent held {wanted} again"
         ));
+    }
+    if named && same_process {
+        known
+            .lapses
+            .push(format!("{why}: its look-ups were whole until a new agent held them again"));
     }
     drop(known);
     guard(up, member).await;

@@ -23,9 +23,10 @@ use super::beside::{self, Agent};
 use super::discover::{self, State};
 use super::engine::{is_so_already, words};
 use super::helper::Place;
+use super::names::Names;
 use super::within::Within;
 use crate::agent::beside::protocol::{HeldLink, Order};
-use crate::condition::{Disk, Life, Links, Load};
+use crate::condition::{ClockSkew, Disk, Dns, Life, Links, Load};
 use crate::history::NodeEventKind;
 use crate::inventory::NodeId;
 use crate::target::{Notice, TargetError};
@@ -61,6 +62,8 @@ pub(super) struct Known {
     pub agent: Option<Arc<Agent>>,
     /// What that agent holds.
     pub held: Vec<HeldLink>,
+    /// What its agent holds of look-ups.
+    pub names: Names,
     /// The agents within it.
     pub within: Within,
     /// When nothing was held that should have been, in words.
@@ -91,6 +94,8 @@ pub(super) struct Asked {
     pub links: Links,
     pub load: Load,
     pub disk: Disk,
+    pub clock: ClockSkew,
+    pub dns: Dns,
 }
 
 /// What a member needs of its target.
@@ -306,6 +311,7 @@ impl Member {
         let agent = Arc::new(agent);
         known.agent = Some(agent.clone());
         known.held.clear();
+        known.names.told = Dns::default();
         Ok(agent)
     }
 

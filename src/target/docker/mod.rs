@@ -17,6 +17,7 @@ mod image;
 mod judge;
 mod leftover;
 mod member;
+mod names;
 mod once;
 mod ports;
 mod prove;
@@ -188,7 +189,7 @@ impl Docker {
         for member in up.members.values() {
             let mut known = member.state.lock().await;
             known.agent = None;
-            (known.asked.load, known.asked.disk) = Default::default();
+            (known.asked.load, known.asked.disk, known.asked.clock) = Default::default();
             if kept && let Err(why) = member.suffer(up.with(), &mut known).await {
                 tracing::warn!("{why}"); // what is not given back is in the journal still
             }
@@ -325,6 +326,7 @@ impl Target for Docker {
                 Some(async move {
                     let mut known = member.state.lock().await;
                     member.foresee(up.with(), &mut known, &condition).await;
+                    member.foresee_names(&mut known, &condition.dns).await;
                 })
             });
             join_all(ready).await;

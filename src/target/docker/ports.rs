@@ -52,22 +52,22 @@ impl Member {
             }
             let addresses = match host.parse::<IpAddr>() {
                 Ok(address) => BTreeSet::from([address]),
-                Err(_) => self.resolve(with, known, &host).await?,
+                Err(_) => self.addresses(with, known, &host).await?,
             };
             known.outside.insert(host, addresses);
         }
         Ok(())
     }
 
-    async fn resolve(
+    async fn addresses(
         &self,
         with: With<'_>,
         known: &mut Known,
         host: &str,
     ) -> Result<BTreeSet<IpAddr>, TargetError> {
         let agent = self.agent(with, known).await?;
-        match agent.ask(Order::Resolve { host: host.to_string() }).await {
-            Ok(Done::Resolved(addresses)) => Ok(addresses),
+        match agent.ask(Order::Addresses { host: host.to_string() }).await {
+            Ok(Done::Addresses(addresses)) => Ok(addresses),
             Ok(other) => Err(self.failed(format!("the agent answered {other:?}"))),
             Err(why) => Err(self.failed(why)),
         }

@@ -47,6 +47,7 @@ impl Up {
         let links = self.prove_links(member, &known).await;
         let mut findings: Vec<Finding> = life.into_iter().chain(links).collect();
         findings.extend(self.prove_cuts(member, &known).await);
+        findings.extend(member.prove_names(&known).await);
         findings.extend(member.prove_within(&known).await);
         let lapses = std::mem::take(&mut member.state.lock().await.lapses);
         let wrong: Vec<&str> =

@@ -93,11 +93,14 @@ impl Up {
         known.asked.links = condition.links.clone();
         known.asked.load = condition.load.clone();
         known.asked.disk = condition.disk.clone();
+        known.asked.clock = condition.clock;
+        known.asked.dns = condition.dns.clone();
         member.live(self.with(), &mut known, condition.life).await?;
         member.find_outside(self.with(), &mut known).await?;
         let moved = self.moved(member, &known);
         let links = self.links(&known);
         member.hold(self.with(), &mut known, links).await?;
+        member.resolve(self.with(), &mut known).await?;
         member.suffer(self.with(), &mut known).await?;
         let linked = known.asked.links.is_healthy();
         drop(known);

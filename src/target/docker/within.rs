@@ -1,5 +1,5 @@
 //! The agents within one container, in its process namespace: for its processors, memory and disk throughput one,
-//! for its file systems another, each with the privileges that its own work takes and no more.
+//! for its file systems and clocks another, each with the privileges that its own work takes and no more.
 //!
 //! Invariant: one is there from when something is asked of it, or is foreseen to be, until it was proven that nothing
 //! holds any more, or until the drill is over.
@@ -11,18 +11,18 @@ use std::time::Duration;
 use bollard::models::{HostConfig, HostConfigCgroupnsModeEnum};
 
 use super::helper::{Helper, Place, Speech};
-use super::judge::{Finding, right, wrong};
+use super::judge::{Finding, ms, right, wrong};
 use super::member::{Known, Member, With};
-use crate::agent::within::protocol::{Done, Hello, Measured, Order, Room};
+use crate::agent::within::protocol::{Clocks, Done, Hello, Measured, Order, Room};
 use crate::agent::within::{CGROUPS, Limits};
-use crate::condition::{Condition, Disk, Load};
+use crate::condition::{ClockSkew, Condition, Disk, Load};
 use crate::quantity::Bytes;
 use crate::target::TargetError;
 
 /// How long a load may take to stand: its memory has to be there.
 const LOADING: Duration = Duration::from_secs(70);
 /// How long a measurement may take.
-const MEASURING: Duration = Duration::from_secs(2);
+const MEASURING: Duration = Duration::from_secs(5);
 /// Where the engine's host has its control groups.
 const HOST_CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -44,7 +44,7 @@ impl Speech for Inside {
     fn takes(order: &Order) -> Duration {
         match order {
             Order::Load { .. } => LOADING,
-            Order::Measure { .. } => MEASURING,
+            Order::Measure { .. } | Order::Clock(_) => MEASURING,
             Order::Beat | Order::Limits | Order::Disk(_) => Duration::ZERO,
         }
     }
@@ -57,12 +57,19 @@ pub(super) type Agent = Helper<Inside>;
 #[derive(Debug, Default, Clone)]
 pub(super) struct Within {
     load: Part<Load>,
-    disk: Part<Disk>,
+    inner: Part<Inner>,
     /// The limits that the node has of its own, once they were asked for.
     own: Option<Limits>,
     /// Whether anything will be asked of them in this drill: then they are there before.
     loads: bool,
-    fills: bool,
+    enters: bool,
+}
+
+/// What takes sight of the node's files and memory.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Inner {
+    disk: Disk,
+    clock: ClockSkew,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -85,13 +92,13 @@ impl<T: Default + PartialEq> Part<T> {
 impl Within {
     /// The node's process is gone, and with it whatever shared its namespace.
     pub(super) fn forget(&mut self) {
-        let Within { loads, fills, .. } = *self;
-        *self = Within { loads, fills, ..Within::default() };
+        let Within { loads, enters, .. } = *self;
+        *self = Within { loads, enters, ..Within::default() };
     }
 
     /// Whether an agent ended while it held something.
     pub(super) fn is_lost(&self) -> bool {
-        self.load.is_lost() || self.disk.is_lost()
+        self.load.is_lost() || self.inner.is_lost()
     }
 }
 
@@ -113,8 +120,8 @@ pub(super) fn in_cgroups(container: &str) -> HostConfig {
     }
 }
 
-/// What sees a node's files, whoever owns them.
-fn in_files(container: &str) -> HostConfig {
+/// What sees a node's files and the memory of its processes, whoever owns them.
+fn in_memory(container: &str) -> HostConfig {
     let needed = ["SYS_PTRACE", "DAC_OVERRIDE"].map(String::from);
     HostConfig { cap_add: Some(needed.into()), ..joined(container) }
 }
@@ -150,13 +157,13 @@ impl Member {
         Ok(agent)
     }
 
-    async fn filler(&self, with: With<'_>, known: &mut Known) -> Result<Arc<Agent>, TargetError> {
-        let there = known.within.disk.agent.as_ref().filter(|agent| !agent.gone.is_cancelled());
+    async fn inner(&self, with: With<'_>, known: &mut Known) -> Result<Arc<Agent>, TargetError> {
+        let there = known.within.inner.agent.as_ref().filter(|agent| !agent.gone.is_cancelled());
         if let Some(agent) = there {
             return Ok(agent.clone());
         }
-        let agent = self.enter(with, in_files(&known.now.container)).await?;
-        known.within.disk.agent = Some(agent.clone());
+        let agent = self.enter(with, in_memory(&known.now.container)).await?;
+        known.within.inner.agent = Some(agent.clone());
         Ok(agent)
     }
 
@@ -182,7 +189,7 @@ impl Member {
     /// Puts those agents there that will be needed.
     pub(super) async fn foresee(&self, with: With<'_>, known: &mut Known, condition: &Condition) {
         known.within.loads = !condition.load.is_healthy();
-        known.within.fills = !condition.disk.is_healthy();
+        known.within.enters = !condition.disk.is_healthy() || !condition.clock.is_none();
         self.be_there(with, known).await;
     }
 
@@ -194,8 +201,8 @@ impl Member {
                 tracing::warn!("{why}");
             }
         }
-        if known.within.fills
-            && let Err(why) = self.filler(with, known).await
+        if known.within.enters
+            && let Err(why) = self.inner(with, known).await
         {
             tracing::warn!("{why}");
         }
@@ -218,11 +225,13 @@ impl Member {
             known.within.load.told = load.clone();
             self.told(known, agent.ask(Order::Load { load, own }).await)?;
         }
-        let disk = known.asked.disk.clone();
-        if known.within.disk.told != disk || known.within.disk.is_lost() {
-            let agent = self.filler(with, known).await?;
-            known.within.disk.told = disk.clone();
-            self.told(known, agent.ask(Order::Disk(disk)).await)?;
+        let inner = Inner { disk: known.asked.disk.clone(), clock: known.asked.clock };
+        if known.within.inner.told != inner || known.within.inner.is_lost() {
+            let agent = self.inner(with, known).await?;
+            known.within.inner.told = inner.clone();
+            let disk = self.told(known, agent.ask(Order::Disk(inner.disk)).await);
+            self.told(known, agent.ask(Order::Clock(inner.clock)).await)?;
+            disk?;
         }
         Ok(())
     }
@@ -245,7 +254,7 @@ impl Member {
             return vec![];
         }
         let mut found = vec![];
-        let Within { load, disk, .. } = &known.within;
+        let Within { load, inner, .. } = &known.within;
         if let Some(agent) = load.agent.as_ref().filter(|_| !both_default(&load.told, &load.proven))
         {
             let measured = measure(agent, BTreeSet::new()).await;
@@ -253,17 +262,22 @@ impl Member {
             let findings = |m: Measured| of_load(&load.told, &own, &m);
             found.extend(measured.map_or_else(|why| vec![wrong(why)], findings));
         }
-        if let Some(agent) = disk.agent.as_ref().filter(|_| !both_default(&disk.told, &disk.proven))
-        {
-            let folders = disk.told.full.keys().chain(disk.proven.full.keys()).cloned();
+        let idle = both_default(&inner.told, &inner.proven);
+        if let Some(agent) = inner.agent.as_ref().filter(|_| !idle) {
+            let Inner { disk, clock } = &inner.told;
+            let folders = disk.full.keys().chain(inner.proven.disk.full.keys()).cloned();
+            let findings = |m: Measured| {
+                let clocks = m.clocks.as_ref().map(|clocks| of_clocks(*clock, clocks));
+                of_disk(disk, &m).into_iter().chain(clocks).collect()
+            };
             let measured = measure(agent, folders.collect()).await;
-            found.extend(measured.map_or_else(|why| vec![wrong(why)], |m| of_disk(&disk.told, &m)));
+            found.extend(measured.map_or_else(|why| vec![wrong(why)], findings));
         }
         if found.iter().all(|finding| finding.as_asked) {
             let mut now = self.state.lock().await;
-            let Within { loads, fills, .. } = now.within;
+            let Within { loads, enters, .. } = now.within;
             settle(&mut now.within.load, &load.told, loads);
-            settle(&mut now.within.disk, &disk.told, fills);
+            settle(&mut now.within.inner, &inner.told, enters);
         }
         found
     }
@@ -349,4 +363,22 @@ fn of_disk(asked: &Disk, measured: &Measured) -> Vec<Finding> {
         }
     };
     measured.rooms.iter().map(finding).collect()
+}
+
+/// What was measured of the clocks of a node's processes.
+fn of_clocks(asked: ClockSkew, clocks: &Clocks) -> Finding {
+    let Clocks { processes, odd, wall, width, as_asked } = clocks;
+    let off = *wall as f64 / 1e9;
+    let text =
+        format!("the clock that a process reads is off by {off:+.6} s (known to {})", ms(*width));
+    match (odd.first(), as_asked) {
+        (None, true) => right(format!("{text}; so are those of all {processes} processes")),
+        (Some(first), _) => {
+            let count = odd.len();
+            wrong(format!(
+                "{count} of {processes} clocks are off by something else than {asked}: {first}"
+            ))
+        }
+        (None, false) => wrong(format!("{text}, asked {asked}")),
+    }
 }

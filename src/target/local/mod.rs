@@ -63,7 +63,12 @@ pub struct Options {
 
 /// Why this target cannot make a condition true, and what could.
 pub fn cannot(condition: &Condition) -> Option<String> {
-    let Condition { links, load, disk, .. } = condition;
+    let Condition { links, load, disk, clock, dns, .. } = condition;
+    if !clock.is_none() || !dns.is_healthy() {
+        let why = "its nodes share this machine's time and its resolvers; a target with containers can give each \
+                   its own, such as docker";
+        return Some(why.into());
+    }
     if !load.is_healthy() {
         return Some(
             "its nodes have no limits of their own within which resources could be taken from them; \

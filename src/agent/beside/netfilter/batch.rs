@@ -18,6 +18,8 @@ const OWNED: u32 = 0x2;
 const ACCEPT: u32 = 1;
 /// Before the rules of others, which then see what a real network would have left them.
 const EARLY: i32 = -500;
+/// Before connections are tracked, and so before addresses are translated.
+const UNTRACKED: i32 = -300;
 
 /// What packets a table sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(super) enum Hook<'a> {
     Input,
     /// What the node itself sends.
     Output,
+    /// The same, behind all of `Output`: a packet that a rule has sent elsewhere is routed anew.
+    Reroute,
 }
 
 /// The fixed part of a message: the family, and for whom it is.
@@ -100,17 +104,21 @@ impl Batch {
                 Hook::Ingress(device) => (0, Some(device)),
                 Hook::Egress(device) => (1, Some(device)),
                 Hook::Input => (1, None),
-                Hook::Output => (3, None),
+                Hook::Output | Hook::Reroute => (3, None),
+            };
+            let (priority, kind) = match hook {
+                Hook::Reroute => (UNTRACKED, "route"),
+                _ => (EARLY, "filter"),
             };
             m.nest(4, |m| {
                 m.number(1, number);
-                m.number(2, EARLY.cast_unsigned());
+                m.number(2, priority.cast_unsigned());
                 if let Some(device) = device {
                     m.text(3, device);
                 }
             });
             m.number(5, ACCEPT);
-            m.text(7, "filter");
+            m.text(7, kind);
         }
         let m = self.message(DELETE_RULE, 0, table);
         m.text(1, Table::NAME);

@@ -15,6 +15,8 @@ const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
+/// Where the checksum of an IPv4 header stands.
+const IPV4_CHECKSUM: u32 = 10;
 /// The bit of TCP's flags that resets.
 const RST: u8 = 0x04;
 
@@ -59,11 +61,27 @@ pub(super) enum End {
     Destination,
 }
 
-/// A protocol that has ports.
+/// Which protocol has ports.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ported {
+pub(super) enum Transport {
     Tcp,
     Udp,
+}
+
+impl Transport {
+    fn number(self) -> u8 {
+        match self {
+            Transport::Tcp => TCP,
+            Transport::Udp => UDP,
+        }
+    }
+    /// Where its checksum stands.
+    fn checksum(self) -> u32 {
+        match self {
+            Transport::Tcp => 16,
+            Transport::Udp => 6,
+        }
+    }
 }
 
 /// How a packet is refused.
@@ -112,9 +130,9 @@ impl Expressions<'_> {
 
     /// Only packets with this address at this end; `in_frame`: the rule sees Ethernet frames.
     pub(super) fn address(&mut self, end: End, address: IpAddr, in_frame: bool) {
-        let (protocol, family, offset, bytes) = match address {
-            IpAddr::V4(v4) => (0x0800_u16, 2, [12, 16], v4.octets().to_vec()),
-            IpAddr::V6(v6) => (0x86dd, 10, [8, 24], v6.octets().to_vec()),
+        let (protocol, family) = match address {
+            IpAddr::V4(_) => (0x0800_u16, 2),
+            IpAddr::V6(_) => (0x86dd, 10),
         };
         match in_frame {
             true => {
@@ -126,27 +144,49 @@ impl Expressions<'_> {
                 self.compare(Compare::Equal, &[family]);
             }
         }
-        let [source, destination] = offset;
-        let offset = match end {
-            End::Source => source,
-            End::Destination => destination,
-        };
+        let (offset, bytes) = place(end, address);
         self.payload(Header::Network, offset, bytes.len() as u32);
         self.compare(Compare::Equal, &bytes);
     }
 
-    /// Only TCP or UDP with this port at this end; both have it at the same place.
-    pub(super) fn port(&mut self, protocol: Ported, end: End, port: u16) {
-        self.transport(match protocol {
-            Ported::Tcp => TCP,
-            Ported::Udp => UDP,
-        });
-        let offset = match end {
-            End::Source => 0,
-            End::Destination => 2,
-        };
-        self.payload(Header::Transport, offset, 2);
+    /// Only packets of this protocol with this port at this end.
+    pub(super) fn port(&mut self, transport: Transport, end: End, port: u16) {
+        self.transport(transport.number());
+        self.payload(Header::Transport, port_place(end), 2);
         self.compare(Compare::Equal, &port.to_be_bytes());
+    }
+
+    /// Gives a packet another address at one end; of the family that it is of.
+    pub(super) fn set_address(&mut self, end: End, address: IpAddr) {
+        let (offset, bytes) = place(end, address);
+        // IPv6's header has no checksum; the one of what it carries counts its addresses in.
+        let checksum = address.is_ipv4().then_some(IPV4_CHECKSUM);
+        self.set_payload(Header::Network, offset, &bytes, checksum);
+    }
+
+    /// Gives a packet of this protocol another port at one end.
+    pub(super) fn set_port(&mut self, transport: Transport, end: End, port: u16) {
+        let checksum = Some(transport.checksum());
+        self.set_payload(Header::Transport, port_place(end), &port.to_be_bytes(), checksum);
+    }
+
+    fn set_payload(&mut self, header: Header, offset: u32, value: &[u8], checksum: Option<u32>) {
+        self.load(value);
+        self.one("payload", |m| {
+            m.number(5, REGISTER);
+            m.number(2, header as u32);
+            m.number(3, offset);
+            m.number(4, value.len() as u32);
+            m.number(6, u32::from(checksum.is_some()));
+            m.number(7, checksum.unwrap_or(0));
+            // The pseudo-header of the transport's checksum changes with an address.
+            m.number(8, u32::from(matches!(header, Header::Network)));
+        });
+    }
+
+    /// No connection is tracked for this packet, and so no address of it translated.
+    pub(super) fn untracked(&mut self) {
+        self.one("notrack", |_| {});
     }
 
     /// Only IPv6's neighbour discovery.
@@ -286,5 +326,25 @@ impl Expressions<'_> {
             m.number(1, REGISTER);
             m.nest(2, |m| m.attribute(1, value));
         });
+    }
+}
+
+/// Where an address stands in its header, and its bytes.
+fn place(end: End, address: IpAddr) -> (u32, Vec<u8>) {
+    let ([source, destination], bytes) = match address {
+        IpAddr::V4(v4) => ([12, 16], v4.octets().to_vec()),
+        IpAddr::V6(v6) => ([8, 24], v6.octets().to_vec()),
+    };
+    match end {
+        End::Source => (source, bytes),
+        End::Destination => (destination, bytes),
+    }
+}
+
+/// Where a port stands, of TCP as of UDP.
+fn port_place(end: End) -> u32 {
+    match end {
+        End::Source => 0,
+        End::Destination => 2,
     }
 }

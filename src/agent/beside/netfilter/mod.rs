@@ -9,6 +9,7 @@
 
 mod batch;
 mod expression;
+mod redirect;
 mod rules;
 
 use std::io;
@@ -19,6 +20,7 @@ use self::batch::{Batch, GET_RULE, Table};
 use super::netlink::{Attributes, DUMP, Family, Netlink, REQUEST};
 use super::protocol::HeldLink;
 use crate::agent::AgentError;
+pub(super) use redirect::{OWN_QUESTION, Redirection};
 pub(super) use rules::{Device, Wire};
 
 /// The agent's rules. Dropping it takes them back.
@@ -48,6 +50,13 @@ impl Netfilter {
     pub(super) fn hold(&mut self, links: &[HeldLink], wires: &[Wire]) -> io::Result<()> {
         let mut batch = Batch::begin(self.socket.messages());
         rules::write(&mut batch, links, wires);
+        self.socket.tell(batch.end())
+    }
+
+    /// Has exactly these resolvers answered for; what links suffer stays as it is.
+    pub(super) fn redirect(&mut self, redirections: &[Redirection]) -> io::Result<()> {
+        let mut batch = Batch::begin(self.socket.messages());
+        redirect::write(&mut batch, redirections);
         self.socket.tell(batch.end())
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::batch::{Batch, Hook, Table};
-use super::expression::{End, Expressions, Ported, Refusal, Version};
+use super::expression::{End, Expressions, Refusal, Transport, Version};
 use crate::agent::beside::interfaces::Interface;
 use crate::agent::beside::protocol::{HeldLink, Way};
 use crate::condition::Delivery;
@@ -95,7 +95,7 @@ fn cuts(batch: &mut Batch, links: &[HeldLink], way: Way) {
         if share == 0.0 {
             continue;
         }
-        let mut rule = |only: Option<(Ported, End, u16)>| {
+        let mut rule = |only: Option<(Transport, End, u16)>| {
             batch.rule(table, name, &note, |e| {
                 e.address(far_end(way), peer, true);
                 if let Some((protocol, end, port)) = only {
@@ -110,7 +110,7 @@ fn cuts(batch: &mut Batch, links: &[HeldLink], way: Way) {
             rule(None);
         }
         for port in &held.ports {
-            for protocol in [Ported::Tcp, Ported::Udp] {
+            for protocol in [Transport::Tcp, Transport::Udp] {
                 rule(Some((protocol, End::Source, *port)));
                 rule(Some((protocol, End::Destination, *port)));
             }

@@ -19,8 +19,8 @@
 use std::ops::Range;
 
 use iced_x86::{
-    ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
-    OpAccess, OpKind, Register,
+    ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory,
+    Mnemonic, OpAccess, OpKind, Register,
 };
 
 /// How far two accesses may lie apart to be seen as one.
@@ -163,7 +163,12 @@ impl Before {
         use Register::{R12, R13, R14, R15, RBX, RDI, RSI};
         let mut factory = InstructionInfoFactory::new();
         let info = factory.info(instruction);
-        let writes = |access: OpAccess| !matches!(access, OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess | OpAccess::None);
+        let writes = |access: OpAccess| {
+            !matches!(
+                access,
+                OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess | OpAccess::None
+            )
+        };
         let registers = info.used_registers().iter().filter(|used| writes(used.access()));
         let mut changed = registers.map(|used| used.register().full_register());
         let harmless = changed.all(|register| match register {
@@ -204,13 +209,20 @@ impl Before {
 /// Whether a branch lets pass each call that concerns the wall clock. Two are known: of a clock's number that is out
 /// of bounds (the highest wall clock is 11, CLOCK_TAI), and of a missing `struct timeval` (nothing to falsify).
 fn spares_the_rest(compared: &Instruction, branch: &Instruction) -> bool {
-    let first = |register: Register| compared.op0_kind() == OpKind::Register && compared.op0_register() == register;
+    let first = |register: Register| {
+        compared.op0_kind() == OpKind::Register && compared.op0_register() == register
+    };
     match (compared.mnemonic(), branch.condition_code()) {
         (Mnemonic::Cmp, ConditionCode::a) => {
-            let immediate = matches!(compared.op1_kind(), OpKind::Immediate8to32 | OpKind::Immediate8to64);
-            immediate && compared.op0_kind() == OpKind::Register && (11..64).contains(&compared.immediate(1))
+            let immediate =
+                matches!(compared.op1_kind(), OpKind::Immediate8to32 | OpKind::Immediate8to64);
+            immediate
+                && compared.op0_kind() == OpKind::Register
+                && (11..64).contains(&compared.immediate(1))
         }
-        (Mnemonic::Test, ConditionCode::e) => first(Register::RDI) && compared.op1_register() == Register::RDI,
+        (Mnemonic::Test, ConditionCode::e) => {
+            first(Register::RDI) && compared.op1_register() == Register::RDI
+        }
         _ => false,
     }
 }

@@ -142,17 +142,15 @@ impl Skewer {
             return Ok(Held::default());
         }
         let mut held = Held::default();
-        self.each(|found| {
-            match found {
-                Ok(found) => match self.skew(found, skew, lease) {
-                    Ok(fresh) => {
-                        held.skewed += 1;
-                        held.fresh += usize::from(fresh);
-                    }
-                    Err(why) => held.refused.extend(refusal(found.pid, &found.folder, why)),
-                },
-                Err((pid, folder, why)) => held.refused.extend(refusal(pid, folder, why)),
-            }
+        self.each(|found| match found {
+            Ok(found) => match self.skew(found, skew, lease) {
+                Ok(fresh) => {
+                    held.skewed += 1;
+                    held.fresh += usize::from(fresh);
+                }
+                Err(why) => held.refused.extend(refusal(found.pid, &found.folder, why)),
+            },
+            Err((pid, folder, why)) => held.refused.extend(refusal(pid, folder, why)),
         })?;
         Ok(held)
     }
@@ -220,7 +218,9 @@ impl Skewer {
     fn skew(&self, found: &Found, skew: ClockSkew, lease: Duration) -> Result<bool, String> {
         let Found { folder, memory, state, .. } = found;
         let (turn, diverted) = match state {
-            State::Foreign => return Err("its vDSO is another one, or was changed by somebody else".into()),
+            State::Foreign => {
+                return Err("its vDSO is another one, or was changed by somebody else".into());
+            }
             State::Pristine | State::Unfinished => (0, 0),
             State::Ours { turn, diverted, .. } => (*turn, *diverted),
         };
@@ -300,7 +300,8 @@ fn own_vdso() -> Result<Vdso, ClockError> {
         Some(memory) => memory.read(length),
         None => Err(io::ErrorKind::NotFound.into()),
     });
-    let bytes = read.map_err(|source| ClockError::Proc { path: "/proc/self/mem".into(), source })?;
+    let bytes =
+        read.map_err(|source| ClockError::Proc { path: "/proc/self/mem".into(), source })?;
     Vdso::parse(bytes).map_err(on_this_kernel)
 }
 

@@ -59,7 +59,8 @@ fn vdso_of(vector: &[u8]) -> Option<u64> {
 
 /// The processes under `/proc`, or the threads under `/proc/PID/task`.
 pub fn numbered(folder: &Path) -> io::Result<Vec<u32>> {
-    let names = fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names =
+        fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter_map(|name| name.parse().ok()).collect())
 }
 

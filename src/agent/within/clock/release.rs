@@ -106,7 +106,8 @@ impl Skewer {
         let place = self.stub.place();
         let magic = place.start..place.start + self.stub.magic().1.len();
         let kernels = |part: std::ops::Range<usize>| self.vdso.bytes.get(part).unwrap_or_default();
-        let writings = [magic.clone(), place].map(|part| process.memory.write(part.start, kernels(part)));
+        let writings =
+            [magic.clone(), place].map(|part| process.memory.write(part.start, kernels(part)));
         let image = process.memory.read(self.vdso.bytes.len());
         writings.iter().all(Result::is_ok) && image.is_ok_and(|image| image == self.vdso.bytes)
     }
