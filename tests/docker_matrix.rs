@@ -20,8 +20,9 @@ const AT_ONCE: usize = 3;
 /// How long each fault holds.
 const HOLDS: u64 = 700;
 
-/// What is injected into n3, and whether its container is started again by the engine.
-const FAULTS: [(&str, &str, bool); 9] = [
+/// What is injected into n3, and whether its container is started again by the engine. What stands behind a `;` is
+/// injected at the same time.
+const FAULTS: [(&str, &str, bool); 12] = [
     ("partition", "partition: {isolate: n3, clients: true}", false),
     ("one-way partition", "partition: {isolate: n3, direction: to}", false),
     ("latency", "latency: {nodes: n3, latency: 100ms, jitter: 10ms}", false),
@@ -31,7 +32,32 @@ const FAULTS: [(&str, &str, bool); 9] = [
     ("stop", "stop: {nodes: n3}", false),
     ("pause", "pause: {nodes: n3}", false),
     ("crash", "crash: {nodes: n3}", true),
+    (
+        "ports and look-ups",
+        "partition: {isolate: n3, ports: [7001, client], clients: true}; dns: {nodes: n3, answer: silence}",
+        false,
+    ),
+    (
+        "limits and stress",
+        "cpu-limit: {nodes: n3, cpus: 0.5}; memory-limit: {nodes: n3, limit: 512MiB}; io-throttle: {nodes: n3, \
+         read: 1MiB/s, write: 1MiB/s}; cpu-stress: {nodes: n3, workers: 1, load: 20%}; memory-stress: {nodes: \
+         n3, size: 8MiB}",
+        false,
+    ),
+    (
+        "disk and clock",
+        "disk-full: {nodes: n3, path: /full}; clock-skew: {nodes: n3, offset: +1h}",
+        false,
+    ),
 ];
+
+/// The faults of a scenario, all at once.
+fn steps(inject: &str, length: &str) -> String {
+    let step = |one: &str| {
+        format!("  - {{at: 600ms, for: {length}, inject: {{{}}}}}\n", one.trim())
+    };
+    inject.split(';').map(step).collect()
+}
 
 /// When to strike: so many milliseconds after the runner said this. Nothing: after its start.
 type Instant = (&'static str, u64);
@@ -105,12 +131,18 @@ fn assert_as_before(nodes: &Nodes, before: &[String; 3], reached: &str, what: &s
         now => Err(now),
     });
     nodes.assert_no_helpers();
+    eventually(&format!("{what}: n3 has the right time"), || match nodes.clock_off("n3") {
+        off if off < 2 => Ok(()),
+        off => Err(format!("off by {off} s")),
+    });
     std::fs::remove_dir_all(nodes.home.path("reports")).unwrap();
 }
 
 /// What there is before anything is drilled: three nodes that see each other.
 fn running(restarts: bool) -> (Nodes, [String; 3], String) {
-    let nodes = Nodes::running(if restarts { "    restart: always\n" } else { "" });
+    let own_disk = "    tmpfs: ['/full:size=4m']\n";
+    let restarts = if restarts { "    restart: always\n" } else { "" };
+    let nodes = Nodes::running(&format!("{own_disk}{restarts}"));
     eventually("everyone reaches everyone", || match nodes.reached() {
         all if !all.contains("false") => Ok(()),
         some => Err(some),
@@ -145,7 +177,7 @@ fn a_runner_that_is_killed_at_any_instant_of_any_fault_leaves_the_nodes_as_they_
     at_once(FAULTS.len(), |i| {
         let (name, inject, restarts) = FAULTS[i];
         let (nodes, before, reached) = running(restarts);
-        nodes.brief_scenario(&format!("  - {{at: 600ms, for: {HOLDS}ms, inject: {{{inject}}}}}\n"));
+        nodes.brief_scenario(&steps(inject, &format!("{HOLDS}ms")));
         let mut met = 0;
         let instants = instants(&mut ChaCha8Rng::seed_from_u64(i as u64));
         for instant in &instants {
@@ -167,11 +199,11 @@ fn an_agent_that_is_killed_at_any_instant_leaves_the_nodes_as_they_were() {
     if !engine() {
         return;
     }
-    let faults = [FAULTS[0], FAULTS[2]];
+    let faults = [FAULTS[0], FAULTS[2], FAULTS[9]];
     at_once(faults.len(), |i| {
         let (name, inject, _) = faults[i];
         let (nodes, before, reached) = running(false);
-        nodes.brief_scenario(&format!("  - {{at: 600ms, for: 2s, inject: {{{inject}}}}}\n"));
+        nodes.brief_scenario(&steps(inject, "2s"));
         let mut rng = ChaCha8Rng::seed_from_u64(100 + i as u64);
         let spans = [
             ("nodes are ready", 0..500),

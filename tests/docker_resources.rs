@@ -235,3 +235,29 @@ fn a_runner_that_is_killed_while_it_takes_gives_all_of_it_back() {
     nodes.assert_no_helpers();
     nodes.home.assert_nothing_left();
 }
+
+/// Seen by a program of nobody's making but the test's: in the node it reads the wrong time while it is wrong, and
+/// soon after everybody who could tell it wrong was killed, the right one.
+#[test]
+fn a_clock_is_wrong_for_who_starts_in_the_node_and_right_when_all_are_killed() {
+    if !engine() {
+        return;
+    }
+    let nodes = Nodes::running("");
+    nodes.scenario("  - {at: 1s, for: 60s, inject: {clock-skew: {nodes: n3, offset: +2h}}}\n");
+    let mut drill = nodes.home.start("run s.yaml");
+    drill.wait_for("fault 1: injected");
+    let off = nodes.clock_off("n3");
+    assert!((7190..7210).contains(&off), "off by {off} s");
+    assert!(nodes.clock_off("n1") < 2, "n1 is not struck");
+    drill.signal(Signal::KILL);
+    nodes.helpers().iter().filter(|name| name.contains("-n3-")).for_each(|name| {
+        containers::try_docker(&format!("kill --signal KILL {name}"));
+    });
+    drill.end();
+    eventually("the clock is right", || match nodes.clock_off("n3") {
+        off if off < 2 => Ok(()),
+        off => Err(format!("off by {off} s")),
+    });
+    nodes.assert_no_helpers();
+}

@@ -234,9 +234,32 @@ impl Nodes {
             _ => word.to_string(),
         };
         let rules: Vec<String> = rules.split([' ', '\n']).map(word).collect();
+        // A file system of its own, where it has one.
+        let room = Command::new("stat")
+            .args(["--file-system", "--format", "%a", &format!("/proc/{pid}/root/full")])
+            .output()
+            .unwrap();
+        let room = String::from_utf8(room.stdout).unwrap();
         let limits = limits(&pid);
         assert!(pid == "0" || !limits.is_empty(), "no control group of process {pid} can be read");
-        format!("{state}\n{limits}\n{}\n{queues}\n{names:?}", rules.join(" "))
+        format!("{state}\n{limits}\n{room}{}\n{queues}\n{names:?}", rules.join(" "))
+    }
+
+    /// By how many seconds the clock is off that a program reads which is started in a node now, and has been there
+    /// for longer than it takes whoever sets clocks wrong to find it.
+    pub fn clock_off(&self, service: &str) -> u64 {
+        let mut witness = at_engine("docker");
+        witness.args(["exec", "--interactive", &self.container(service), "/firedrill", "clock-witness"]);
+        let mut witness = witness.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = witness.stdin.take().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        writeln!(input).unwrap();
+        drop(input);
+        let said = String::from_utf8(witness.wait_with_output().unwrap().stdout).unwrap();
+        let wall = said.strip_prefix("wall=").and_then(|text| text.split('.').next());
+        let wall: u64 = wall.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{said:?}"));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        wall.abs_diff(now.as_secs())
     }
 
     /// Every container that a run made beside the nodes, or a project that it brought up.
