@@ -63,8 +63,10 @@ impl Dns {
 pub struct NamePattern(String);
 
 /// What [`NamePattern`] reads.
-const PATTERN: &str =
-    r"^(\*|(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*)$";
+const PATTERN: &str = concat!(
+    r"^(\*|(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?",
+    r"(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*)$"
+);
 /// RFC 1035, section 2.3.4.
 const LABEL_MAX: usize = 63;
 /// The 255 bytes of the same section, as text.
@@ -73,8 +75,8 @@ const NAME_MAX: usize = 253;
 /// A text that is no pattern of names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no pattern of names: write `*`, `*.example.com` or `db.example.com`, in lower case and \
-     without a dot at the end"
+    "`{0}` is no pattern of names: write `*`, `*.example.com` or `db.example.com`, in lower case \
+     and without a dot at the end"
 )]
 pub struct NotAPattern(String);
 
@@ -151,7 +153,8 @@ impl JsonSchema for NamePattern {
         json_schema!({
             "type": "string",
             "pattern": PATTERN,
-            "description": "names that are looked up: `*`, `*.example.com` (any depth below) or `db.example.com`",
+            "description": "names that are looked up: every one (`*`), those below another at any \
+                            depth (`*.example.com`), or one (`db.example.com`)",
         })
     }
 }

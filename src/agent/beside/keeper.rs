@@ -1,5 +1,5 @@
-//! Keeps what is held true: tells the packet filter, the shaper and the resolvers' places, and tells them again when the namespace gets
-//! another interface.
+//! Keeps what is held true: tells the packet filter, the shaper and the resolvers' places, and tells the first two
+//! again when the namespace gets another interface.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,5 +1,5 @@
-//! The agent in the place of the node's resolvers, while look-ups suffer: it answers the names that do in their name,
-//! and hands on everything else, as it is, both ways.
+//! The agent in the place of the node's resolvers, while look-ups suffer: for the names that suffer it answers, or is
+//! silent, as if it were the resolver; everything else it hands on as it is, both ways.
 //!
 //! Invariants: questions come here only while something is held, and by rules alone ([`super::netfilter`]); what is
 //! held on to for others is bounded in number and time; nothing here keeps an order or the lease waiting.

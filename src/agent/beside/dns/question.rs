@@ -1,4 +1,4 @@
-//! What becomes of a message to a resolver: whom it asks for decides, and what an answer in the resolver's name says.
+//! What becomes of a message to a resolver: the name that it asks for decides; and what the agent's answers say.
 //!
 //! Invariant: whatever the bytes are, there is a fate; what is no plain question is for the resolver to judge.
 
@@ -13,7 +13,7 @@ use crate::condition::{Dns, Resolution};
 
 /// How long a wrong address may be remembered: hardly beyond the heal.
 const WRONG_FOR: Ttl = Ttl::from_secs(1);
-/// The longest answer over UDP that the agent takes, or gives, where it says one.
+/// The longest message over UDP that fits any network, as resolvers say it since the DNS flag day of 2020.
 const DATAGRAM: u16 = 1232;
 
 /// What becomes of a message.

@@ -52,8 +52,10 @@ impl ResolvConf {
                     conf.search = domains.map(str::to_string).collect();
                 }
                 (Some("options"), words) => {
-                    let ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    conf.ndots = ndots.last().unwrap_or(conf.ndots).min(NDOTS_MAX);
+                    for ndots in words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok())
+                    {
+                        conf.ndots = NDOTS_MAX.min(ndots);
+                    }
                 }
                 _ => {}
             }
