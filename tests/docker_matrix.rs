@@ -53,9 +53,8 @@ const FAULTS: [(&str, &str, bool); 12] = [
 
 /// The faults of a scenario, all at once.
 fn steps(inject: &str, length: &str) -> String {
-    let step = |one: &str| {
-        format!("  - {{at: 600ms, for: {length}, inject: {{{}}}}}\n", one.trim())
-    };
+    let step =
+        |one: &str| format!("  - {{at: 600ms, for: {length}, inject: {{{}}}}}\n", one.trim());
     inject.split(';').map(step).collect()
 }
 

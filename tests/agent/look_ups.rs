@@ -288,8 +288,11 @@ fn a_resolver_that_is_silent_itself_keeps_nobody_else_waiting() {
             assert!(Instant::now() < until);
         }
     }
-    // Those that wait are given up for those that come.
-    assert_eq!(asker.udp("one.net", A), truth());
+    // Those that wait are given up for those that come; what a full socket lost is asked again, as resolvers do.
+    let until = Instant::now() + PATIENCE;
+    while asker.within(SILENCE, "one.net", A) != truth() {
+        assert!(Instant::now() < until);
+    }
     // A held connection keeps the heal waiting no more than a question does.
     let mut stream = asker.connect();
     say(&mut stream, &question(1, "mute.net", A)).unwrap();

@@ -249,7 +249,13 @@ impl Nodes {
     /// for longer than it takes whoever sets clocks wrong to find it.
     pub fn clock_off(&self, service: &str) -> u64 {
         let mut witness = at_engine("docker");
-        witness.args(["exec", "--interactive", &self.container(service), "/firedrill", "clock-witness"]);
+        witness.args([
+            "exec",
+            "--interactive",
+            &self.container(service),
+            "/firedrill",
+            "clock-witness",
+        ]);
         let mut witness = witness.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = witness.stdin.take().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(300));
@@ -257,7 +263,8 @@ impl Nodes {
         drop(input);
         let said = String::from_utf8(witness.wait_with_output().unwrap().stdout).unwrap();
         let wall = said.strip_prefix("wall=").and_then(|text| text.split('.').next());
-        let wall: u64 = wall.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{said:?}"));
+        let wall: u64 =
+            wall.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{said:?}"));
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         wall.abs_diff(now.as_secs())
     }
