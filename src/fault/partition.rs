@@ -139,7 +139,8 @@ fn is_host(text: &str) -> Result<(), String> {
     match name || text.parse::<std::net::IpAddr>().is_ok() {
         true => Ok(()),
         false => Err(format!(
-            "expected a host name or an address in `outside`, found `{text}`; ports stand in `ports`"
+            "expected a host name or an address in `outside`, found `{text}`; \
+             ports stand in `ports`"
         )),
     }
 }

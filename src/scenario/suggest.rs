@@ -1,5 +1,8 @@
 //! The nearest known name.
 
+/// The longest list of names that is shown beside a suggestion.
+const LIST_MAX: usize = 200;
+
 /// The remedy for an unknown name: the nearest known one if one is near, and what is known.
 pub fn remedy<S: AsRef<str>>(found: &str, known: &[S]) -> Option<String> {
     if known.is_empty() {
@@ -7,6 +10,10 @@ pub fn remedy<S: AsRef<str>>(found: &str, known: &[S]) -> Option<String> {
     }
     let list = known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
     Some(match nearest(found, known) {
+        // A list that nobody reads to its end hides the one name that matters.
+        Some(near) if list.len() > LIST_MAX => {
+            format!("did you mean `{near}`? it is one of {} known names", known.len())
+        }
         Some(near) => format!("did you mean `{near}`? known: {list}"),
         None => format!("known: {list}"),
     })

@@ -128,7 +128,7 @@ drill.yaml:11:14: unknown name `kil`
    |
 11 |     inject: {kil: {nodes: one}}
    |              ^^^
-   = did you mean `kill`? known: kill, crash, stop, pause, restart, rolling-restart, partition, latency, bandwidth, loss, duplicate, corrupt, reorder, reset, reject, cpu-stress, memory-stress, cpu-limit, memory-limit, io-throttle, disk-full, clock-skew, dns, datacenter-loss, datacenter-partition, command
+   = did you mean `kill`? it is one of 26 known names
 
 drill.yaml:12:5: missing field `for`
    |

@@ -236,7 +236,8 @@ impl Nodes {
         let rules: Vec<String> = rules.split([' ', '\n']).map(word).collect();
         // A file system of its own, where it has one.
         let room = Command::new("stat")
-            .args(["--file-system", "--format", "%a", &format!("/proc/{pid}/root/full")])
+            .args(["--file-system", "--format", "%a"])
+            .arg(std::path::Path::new("/proc").join(&pid).join("root").join("full"))
             .output()
             .unwrap();
         let room = String::from_utf8(room.stdout).unwrap();

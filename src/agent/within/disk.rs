@@ -112,8 +112,8 @@ impl Filled {
         if self.length + room > self.at_most {
             let (room, most) = (Bytes::of(room), Bytes::of(self.at_most));
             return Err(format!(
-                "{room} are free there, and at most {most} may be filled (`at_most`); give the node a \
-                 file system of its own there, of a limited size"
+                "{room} are free there, and at most {most} may be filled (`at_most`); give the \
+                 node a file system of its own there, of a limited size"
             ));
         }
         let mut piece = room.max(BLOCK);

@@ -3,8 +3,8 @@
 //! wrong.
 //!
 //! Invariant: what it takes goes back by itself when it ends, however it ends (processes that die with it, files
-//! without a name, clocks whose skew runs out), but for limits: whoever starts it knows them from before ([`protocol::Order::Limits`]), and gives
-//! them back.
+//! without a name, clocks whose skew runs out), but for limits: whoever starts it knows them from before
+//! ([`protocol::Order::Limits`]), and gives them back.
 //!
 //! Deliberately absent: names of nodes, and who decides. Its privileges are few, and for each order others
 //! (`target/docker/within.rs` says which).

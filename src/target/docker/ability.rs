@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::attached::Place;
 use super::beside;
-use super::helper::Place;
 use super::{engine, image};
 use crate::agent::beside::protocol::Shaping;
 use crate::condition::Condition;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::Docker as Api;
 use bollard::models::{DeviceMapping, HostConfig};
 
-use super::helper::{Helper, Place, Speech};
+use super::attached::{Attached, Place, Speech};
 use crate::agent::beside::protocol::{Done, Hello, Order};
 
 /// What lets an agent shape traffic where the kernel has no netem.
@@ -35,7 +35,7 @@ impl Speech for Network {
 }
 
 /// An agent of the network.
-pub(super) type Agent = Helper<Network>;
+pub(super) type Agent = Attached<Network>;
 
 /// Starts one in a network, as the engine names it: `container:ID`, or `none` for one of its own. `place` says all
 /// but what it joins.

@@ -4,7 +4,7 @@
 use bollard::models::HostConfig;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::helper::Place;
+use super::attached::Place;
 use super::member::With;
 use super::once;
 use crate::inventory::NodeId;

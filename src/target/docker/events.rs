@@ -108,7 +108,7 @@ async fn heard(up: &Arc<Up>, event: EventMessage) {
             spawn_visit(up, member, "it was started");
         }
         // Perhaps a node in a new container.
-        (Some("start"), None) if !attributes.contains_key(super::helper::RUN_LABEL) => {
+        (Some("start"), None) if !attributes.contains_key(super::attached::RUN_LABEL) => {
             rediscover(up).await;
         }
         _ => {}

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
+use super::attached::RUN_LABEL;
 use super::discover::PROJECT;
 use super::engine::{self, is_absent, is_so_already, words};
-use super::helper::RUN_LABEL;
 use super::restore::removal;
 
 /// How the projects that firedrill brings up begin.

@@ -19,10 +19,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Options;
+use super::attached::Place;
 use super::beside::{self, Agent};
 use super::discover::{self, State};
 use super::engine::{is_so_already, words};
-use super::helper::Place;
 use super::names::Names;
 use super::within::Within;
 use crate::agent::beside::protocol::{HeldLink, Order};

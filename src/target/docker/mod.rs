@@ -6,13 +6,13 @@
 //! Deliberately absent: when to do what; and what a node's software is.
 
 mod ability;
+mod attached;
 mod beside;
 mod compose;
 mod crash;
 mod discover;
 mod engine;
 mod events;
-mod helper;
 mod image;
 mod judge;
 mod leftover;

@@ -9,8 +9,8 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt;
 
+use super::attached::RUN_LABEL;
 use super::engine::words;
-use super::helper::RUN_LABEL;
 
 /// Runs a hidden subcommand in a container of its own, to its end. `name` follows the run's. Fails with what it said.
 pub(super) async fn run(

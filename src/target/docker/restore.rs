@@ -12,9 +12,9 @@ use bollard::query_parameters::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::attached::RUN_LABEL;
 use super::discover::PROJECT;
 use super::engine::{self, is_absent, is_so_already, words};
-use super::helper::RUN_LABEL;
 use super::{image, once, within};
 use crate::agent::within::Limits;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bollard::models::{HostConfig, HostConfigCgroupnsModeEnum};
 
-use super::helper::{Helper, Place, Speech};
+use super::attached::{Attached, Place, Speech};
 use super::judge::{Finding, ms, right, wrong};
 use super::member::{Known, Member, With};
 use crate::agent::within::protocol::{Clocks, Done, Hello, Measured, Order, Room};
@@ -51,7 +51,7 @@ impl Speech for Inside {
 }
 
 /// An agent within a node.
-pub(super) type Agent = Helper<Inside>;
+pub(super) type Agent = Attached<Inside>;
 
 /// The agents within one node, and what was asked of each.
 #[derive(Debug, Default, Clone)]

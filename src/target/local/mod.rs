@@ -64,37 +64,41 @@ pub struct Options {
 /// Why this target cannot make a condition true, and what could.
 pub fn cannot(condition: &Condition) -> Option<String> {
     let Condition { links, load, disk, clock, dns, .. } = condition;
+    let docker = |why: &str| Some(format!("{why}, such as docker"));
     if !clock.is_none() || !dns.is_healthy() {
-        let why = "its nodes share this machine's time and its resolvers; a target with containers can give each \
-                   its own, such as docker";
-        return Some(why.into());
+        return docker(
+            "its nodes share this machine's time and its resolvers; a target with containers can \
+             give each its own",
+        );
     }
     if !load.is_healthy() {
-        return Some(
-            "its nodes have no limits of their own within which resources could be taken from them; \
-             a target with containers has them, such as docker"
-                .into(),
+        return docker(
+            "its nodes have no limits of their own within which resources could be taken from \
+             them; a target with containers has them",
         );
     }
     if !disk.is_healthy() {
-        let why = "its nodes share this machine's file systems; a target with containers can give each its own, \
-                   such as docker";
-        return Some(why.into());
+        return docker(
+            "its nodes share this machine's file systems; a target with containers can give each \
+             its own",
+        );
     }
     let mut peers = links.from.keys().chain(links.to.keys());
     let outside = peers.any(|peer| matches!(peer, Peer::Outside(_)));
     if outside || !links.ports_from.is_empty() || !links.ports_to.is_empty() {
-        let why = "its proxies stand between the nodes and cut whole links; a target with network namespaces \
-                   can cut ports and outside hosts, such as docker";
-        return Some(why.into());
+        return docker(
+            "its proxies stand between the nodes and cut whole links; a target with network \
+             namespaces can cut ports and outside hosts",
+        );
     }
     let mut all = links.from.values().chain(links.to.values());
     let sees_packets = |link: &Link| link.draws_lots() || link.delivery == Delivery::Reject;
-    all.any(sees_packets).then(|| {
-        "its proxies carry streams and see no packets; a target with network namespaces \
-         does, such as docker"
-            .into()
-    })
+    match all.any(sees_packets) {
+        true => docker(
+            "its proxies carry streams and see no packets; a target with network namespaces does",
+        ),
+        false => None,
+    }
 }
 
 /// The local target.

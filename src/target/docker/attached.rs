@@ -1,5 +1,4 @@
-//! A helper container: this very binary in a container of its own, joined to what it needs of a node, and spoken to
-//! over its attach stream. The stream's end ends it, and with it what it held.
+//! An agent in a container: this very binary, joined to what it needs of a node, and spoken to over its attach stream. The stream's end ends it, and with it what it held.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -80,7 +79,7 @@ impl Place {
 type Open<S> = oneshot::Sender<Result<<S as Speech>::Done, String>>;
 
 /// A running helper. Dropped, it ends.
-pub(super) struct Helper<S: Speech> {
+pub(super) struct Attached<S: Speech> {
     /// What it said first.
     pub hello: S::Hello,
     orders: mpsc::UnboundedSender<(S::Order, Open<S>)>,
@@ -88,15 +87,15 @@ pub(super) struct Helper<S: Speech> {
     pub gone: CancellationToken,
 }
 
-impl<S: Speech> std::fmt::Debug for Helper<S> {
+impl<S: Speech> std::fmt::Debug for Attached<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Helper").field("gone", &self.gone.is_cancelled()).finish_non_exhaustive()
+        f.debug_struct("Attached").field("gone", &self.gone.is_cancelled()).finish_non_exhaustive()
     }
 }
 
-impl<S: Speech> Helper<S> {
+impl<S: Speech> Attached<S> {
     /// Starts one. Fails with why, in words.
-    pub async fn start(api: &Api, place: &Place) -> Result<Helper<S>, String> {
+    pub async fn start(api: &Api, place: &Place) -> Result<Attached<S>, String> {
         let id = create(api, place).await?;
         let begun = begin::<S>(api, &id).await;
         let (hello, lines, input) = match begun {
@@ -116,7 +115,7 @@ impl<S: Speech> Helper<S> {
         let gone = CancellationToken::new();
         let talk = Talk::<S> { input, lines, told, beat: place.lease / BEATS_PER_LEASE };
         tokio::spawn(talk.go(gone.clone()));
-        Ok(Helper { hello, orders, gone })
+        Ok(Attached { hello, orders, gone })
     }
 
     /// Gives an order, and waits for what came of it.
