@@ -176,8 +176,13 @@ mod tests {
         let broken: [(&str, Join); 4] = [
             ("neutral default", |a, b| a.max(b)), // the one ahead, as if behind were weaker
             ("commutative", |a, b| if b.magnitude() > a.magnitude() { b } else { a }),
-            ("idempotent", |a, b| ClockSkew { nanoseconds: a.nanoseconds / 2 + b.nanoseconds / 2 + 1 }),
-            ("never weaker", |a, b| if a == b || b.is_none() { a } else { b.min(a).max(ClockSkew::NONE) }),
+            ("idempotent", |a, b| ClockSkew {
+                nanoseconds: a.nanoseconds / 2 + b.nanoseconds / 2 + 1,
+            }),
+            (
+                "never weaker",
+                |a, b| if a == b || b.is_none() { a } else { b.min(a).max(ClockSkew::NONE) },
+            ),
         ];
         for (law, join) in broken {
             assert!(obeys_the_laws(join).is_err(), "a join that is not {law} was let pass");

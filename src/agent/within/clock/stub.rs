@@ -98,9 +98,16 @@ impl Stub {
         let room = [&vdso.room, &vdso.wider_room].into_iter().find(|room| room.len() >= SIZE);
         let base = room.ok_or_else(|| format!("its image has no {SIZE} bytes of room"))?.start;
         let mut stub = Stub { base, bytes: vec![0; SIZE], switches: vec![] };
-        stub.put(0, SIZE, MAGIC).and(stub.put(CODE, SIZE, &assembled(listing)?)).ok_or("no listing fits")?;
+        stub.put(0, SIZE, MAGIC)
+            .and(stub.put(CODE, SIZE, &assembled(listing)?))
+            .ok_or("no listing fits")?;
         let functions = [
-            ("clock_gettime", Some(&vdso.clock_gettime), CLOCK_GETTIME, Some(ORIGINAL_CLOCK_GETTIME)),
+            (
+                "clock_gettime",
+                Some(&vdso.clock_gettime),
+                CLOCK_GETTIME,
+                Some(ORIGINAL_CLOCK_GETTIME),
+            ),
             ("gettimeofday", vdso.gettimeofday.as_ref(), GETTIMEOFDAY, Some(ORIGINAL_GETTIMEOFDAY)),
             ("time", vdso.time.as_ref(), TIME, None),
         ];
@@ -108,7 +115,8 @@ impl Stub {
             let Some(function) = function else { continue };
             let not = || format!("its function {name} is not understood");
             let site = entry::site(&vdso.bytes, &vdso.text, function).ok_or_else(not)?;
-            stub.divert(vdso, function, &site, (GATES + n * GATE, to, trampoline)).ok_or_else(not)?;
+            stub.divert(vdso, function, &site, (GATES + n * GATE, to, trampoline))
+                .ok_or_else(not)?;
         }
         Ok(stub)
     }
@@ -159,7 +167,8 @@ impl Stub {
     pub fn words(&self, turn: u8, offset: ClockSkew, deadline: u64) -> [(usize, Vec<u8>); 2] {
         let turn = turn.wrapping_add(1);
         let nanoseconds = offset.nanoseconds();
-        let (seconds, rest) = (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
+        let (seconds, rest) =
+            (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
         let slot = [seconds.to_le_bytes(), rest.to_le_bytes(), deadline.to_le_bytes()].concat();
         [(self.base + slot_of(turn), slot), (self.base + TURN, vec![turn])]
     }
@@ -173,14 +182,17 @@ impl Stub {
         let mut bare = image.to_vec();
         let mut diverted = 0;
         for switch in &self.switches {
-            let Some(word) = bare.get_mut(switch.at..switch.at + WORD) else { return State::Foreign };
+            let Some(word) = bare.get_mut(switch.at..switch.at + WORD) else {
+                return State::Foreign;
+            };
             diverted += usize::from(word == switch.diverted);
             if word == switch.diverted {
                 word.copy_from_slice(&switch.original);
             }
         }
         let Some(stub) = image.get(place.clone()) else { return State::Foreign };
-        let (Some(room), Some(kernels)) = (bare.get_mut(place.clone()), vdso.bytes.get(place)) else {
+        let (Some(room), Some(kernels)) = (bare.get_mut(place.clone()), vdso.bytes.get(place))
+        else {
             return State::Foreign;
         };
         room.copy_from_slice(kernels);

@@ -32,7 +32,8 @@ pub struct Vdso {
 impl Vdso {
     /// Reads an image. Errors say what is missing or odd.
     pub fn parse(bytes: Vec<u8>) -> Result<Vdso, String> {
-        let odd = |e: object::read::Error| format!("its image is no ELF file that can be read: {e}");
+        let odd =
+            |e: object::read::Error| format!("its image is no ELF file that can be read: {e}");
         let file = ElfFile64::<object::Endianness>::parse(&*bytes).map_err(odd)?;
         let (endian, header) = (file.endian(), file.elf_header());
         if header.e_machine.get(endian) != elf::EM_X86_64 {
@@ -54,7 +55,8 @@ impl Vdso {
         let contents = file.sections().filter_map(|s| s.file_range());
         let contents = contents.map(|(start, size)| start.saturating_add(size)).max().unwrap_or(0);
         let all = usize::try_from(headers.max(contents)).unwrap_or(usize::MAX).max(loaded);
-        let behind = |end: usize| end.min(bytes.len()).next_multiple_of(64).min(bytes.len())..bytes.len();
+        let behind =
+            |end: usize| end.min(bytes.len()).next_multiple_of(64).min(bytes.len())..bytes.len();
         Ok(Vdso {
             clock_gettime: function("__vdso_clock_gettime")?
                 .ok_or("its image has no __vdso_clock_gettime")?,

@@ -85,7 +85,8 @@ const MONOTONIC: &str = "monotonic=";
 pub fn testify(questions: impl BufRead, mut answers: impl Write) -> io::Result<()> {
     for question in questions.lines() {
         question?;
-        let (wall, monotonic) = (clock_gettime(ClockId::Realtime), clock_gettime(ClockId::Monotonic));
+        let (wall, monotonic) =
+            (clock_gettime(ClockId::Realtime), clock_gettime(ClockId::Monotonic));
         let text = |time: Timespec| format!("{}.{:09}", time.tv_sec, time.tv_nsec);
         writeln!(answers, "{WALL}{} {MONOTONIC}{}", text(wall), text(monotonic))?;
         answers.flush()?;
@@ -125,6 +126,10 @@ mod tests {
         testify(&b"\n\n"[..], &mut answers).unwrap();
         let answers = String::from_utf8(answers).unwrap();
         assert_eq!(answers.lines().count(), 2);
-        assert!(answers.lines().all(|line| said(line, WALL).is_some() && said(line, MONOTONIC).is_some()));
+        assert!(
+            answers
+                .lines()
+                .all(|line| said(line, WALL).is_some() && said(line, MONOTONIC).is_some())
+        );
     }
 }
