@@ -42,6 +42,7 @@ static void say(const char *name, nanos value) { printf("%s=%lld ", name, (long 
 
 static void ask(char **argv) {
   char line[64];
+  setvbuf(stdin, NULL, _IONBF, 0); // what a program has read ahead is lost when it executes another
   while (fgets(line, sizeof line, stdin)) {
     if (!strncmp(line, "fork", 4)) {
       pid_t child = fork();

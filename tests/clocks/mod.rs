@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
@@ -128,8 +129,6 @@ impl Drop for Subject {
     }
 }
 
-use std::io::Read as _;
-
 /// What a program said of its clocks, and the true time before and after.
 #[derive(Debug)]
 pub struct Clocks {
@@ -199,12 +198,25 @@ pub fn truth() -> i64 {
 
 /// The bytes of a process's vDSO.
 pub fn vdso(pid: u32) -> Vec<u8> {
-    use std::os::unix::fs::FileExt;
+    let range = mapped(pid);
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+    memory(pid).read_exact_at(&mut bytes, range.start).unwrap();
+    bytes
+}
+
+/// Changes a byte of a process's vDSO.
+pub fn write_vdso(pid: u32, at: usize, byte: u8) {
+    memory(pid).write_all_at(&[byte], mapped(pid).start + at as u64).unwrap();
+}
+
+fn mapped(pid: u32) -> std::ops::Range<u64> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let line = maps.lines().find(|line| line.ends_with("[vdso]")).unwrap();
     let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
     let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
-    let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-    fs::File::open(format!("/proc/{pid}/mem")).unwrap().read_exact_at(&mut bytes, start).unwrap();
-    bytes
+    start..end
+}
+
+fn memory(pid: u32) -> fs::File {
+    fs::File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).unwrap()
 }

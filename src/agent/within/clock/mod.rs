@@ -6,14 +6,14 @@
 //! room behind the image (`entry` argues why no thread need be stopped; `stub` is what it does). Nothing is attached,
 //! no signal is sent, no system call is interrupted: it works on the first process of a namespace as on any other.
 //!
-//! Children inherit the written pages at fork, with words of their own; a program that is executed anew starts clean. So
-//! [`Skewer::hold`] is to be called again and again, more often than the lease ends: it looks who is there, reaches who
-//! is new, and renews the deadline of all. When nobody renews it, the kernel's time is back after the lease.
+//! Children inherit the written pages at fork, with words of their own; a program that is executed anew starts clean.
+//! So [`Skewer::hold`] is to be called again and again, more often than the lease ends: it looks who is there, reaches
+//! who is new, and renews the deadline of all. When nobody renews it, the kernel's time is back after the lease.
 //!
 //! Reached: whatever calls the vDSO, static programs and those of Go included. What it cannot do:
 //! - a program that makes the system call itself, or reads the time-stamp counter, sees the true time;
-//! - timers on the wall clock (`timerfd`, `clock_nanosleep`, time-outs given as a wall time) expire by the true one, and
-//!   so do time stamps that the kernel makes (files, sockets);
+//! - timers on the wall clock (`timerfd`, `clock_nanosleep`, time-outs given as a wall time) expire by the true one,
+//!   and time stamps that the kernel makes (files, sockets) are of the true one;
 //! - a process is reached at the next look, so one that starts reads the true clock for so long;
 //! - programs for 32 bits, and those in a time namespace of their own, are refused by name;
 //! - clocks before 1970 stand still at 1970;
@@ -27,6 +27,7 @@ mod process;
 mod release;
 mod stub;
 mod vdso;
+mod whole;
 mod witness;
 
 use std::fs;
@@ -59,10 +60,10 @@ pub enum ClockError {
         release: String,
     },
     /// `/proc` does not answer.
-    #[error("{} cannot be read: {source}; is it a procfs of these processes' own namespace?", path.display())]
+    #[error("{path} cannot be read: {source}; is it a procfs of these processes' own namespace?")]
     Proc {
         /// What was read.
-        path: PathBuf,
+        path: String,
         /// What the system said.
         source: io::Error,
     },
@@ -111,17 +112,13 @@ pub struct Skewer {
     stub: Stub,
 }
 
-/// A process that was looked at.
-struct Found {
-    pid: u32,
-    folder: PathBuf,
-    memory: Memory,
-    state: State,
-}
+/// How often a process is tried.
+const TRIES: usize = 3;
 
 impl Skewer {
     /// For the processes under `proc` (a procfs, such as `/proc`) that `whom` wants. The caller itself is always left
-    /// alone: it must know the true time. Reads this process's own vDSO, which nobody may have written to.
+    /// alone: it must know the true time. Reads this process's own vDSO, which nobody may have written to, and tries
+    /// for some 20 ms whether this machine writes words whole.
     pub fn new(
         proc: impl Into<PathBuf>,
         whom: impl Fn(u32) -> bool + Send + Sync + 'static,
@@ -131,6 +128,11 @@ impl Skewer {
         }
         let vdso = own_vdso()?;
         let stub = Stub::new(&vdso).map_err(on_this_kernel)?;
+        let whole = whole::words_are_written_whole().map_err(|e| unread("/proc/self/mem", e))?;
+        if !whole {
+            let why = "it writes words in pieces, and threads could execute half a jump";
+            return Err(on_this_kernel(why.into()));
+        }
         Ok(Skewer { proc: proc.into(), whom: Box::new(whom), vdso, stub })
     }
 
@@ -142,16 +144,18 @@ impl Skewer {
             return Ok(Held::default());
         }
         let mut held = Held::default();
-        self.each(|found| match found {
-            Ok(found) => match self.skew(found, skew, lease) {
-                Ok(fresh) => {
+        for (pid, folder) in self.wanted()? {
+            match self.reach(&folder, skew, lease) {
+                Ok(None) => {}
+                Ok(Some(fresh)) => {
                     held.skewed += 1;
                     held.fresh += usize::from(fresh);
                 }
-                Err(why) => held.refused.extend(refusal(found.pid, &found.folder, why)),
-            },
-            Err((pid, folder, why)) => held.refused.extend(refusal(pid, folder, why)),
-        })?;
+                Err(why) => {
+                    held.refused.push(Refusal { pid, name: process::name(&folder), why });
+                }
+            }
+        }
         Ok(held)
     }
 
@@ -159,64 +163,73 @@ impl Skewer {
     pub fn measure(&self) -> Result<Vec<Reading>, ClockError> {
         let mut readings = vec![];
         let now = monotonic();
-        self.each(|found| {
-            let Ok(Found { pid, folder, state, .. }) = found else { return };
+        for (pid, folder) in self.wanted()? {
+            let Ok(Some((_, state))) = self.look(&folder) else { continue };
             let all = self.stub.switches.len();
             let (patched, offset) = match state {
                 State::Ours { diverted, offset, deadline, .. } => {
-                    let holds = *diverted > 0 && now < *deadline;
-                    (*diverted == all, if holds { *offset } else { ClockSkew::NONE })
+                    let holds = diverted > 0 && now < deadline;
+                    (diverted == all, if holds { offset } else { ClockSkew::NONE })
                 }
                 _ => (false, ClockSkew::NONE),
             };
-            readings.push(Reading { pid: *pid, name: process::name(folder), patched, offset });
-        })?;
+            readings.push(Reading { pid, name: process::name(&folder), patched, offset });
+        }
         Ok(readings)
     }
 
-    /// Looks at every process that is wanted and has a vDSO.
-    fn each(
-        &self,
-        mut visit: impl FnMut(Result<&Found, (u32, &Path, String)>),
-    ) -> Result<(), ClockError> {
-        let here = |source| ClockError::Proc { path: self.proc.clone(), source };
-        let pids = process::numbered(&self.proc).map_err(here)?;
+    /// The processes that are wanted, and their folders.
+    fn wanted(&self) -> Result<Vec<(u32, PathBuf)>, ClockError> {
+        let here = |source| ClockError::Proc { path: self.proc.display().to_string(), source };
+        let mut pids = process::numbered(&self.proc).map_err(here)?;
         // A procfs of another namespace does not know this process, and so does not list it either.
         let own = fs::read_link(self.proc.join("self")).ok();
-        for pid in pids {
-            let own = own.as_ref().is_some_and(|own| own.as_os_str() == pid.to_string().as_str());
-            if own || !(self.whom)(pid) {
-                continue;
-            }
-            let folder = self.proc.join(pid.to_string());
-            match self.look(&folder) {
-                Ok(None) => {}
-                Ok(Some((memory, state))) => visit(Ok(&Found { pid, folder, memory, state })),
-                Err(why) => visit(Err((pid, &folder, why))),
-            }
-        }
-        Ok(())
+        let own = own.and_then(|own| own.to_str()?.parse::<u32>().ok());
+        pids.retain(|pid| Some(*pid) != own && (self.whom)(*pid));
+        Ok(pids.into_iter().map(|pid| (pid, self.proc.join(pid.to_string()))).collect())
     }
 
-    /// Looks at one process. What is odd is looked at twice: it may have become another program in between.
+    /// Skews one process. `None`: there is nobody. True: it was not skewed before. What fails is tried again: the
+    /// process may have become another program in between.
+    fn reach(
+        &self,
+        folder: &Path,
+        skew: ClockSkew,
+        lease: Duration,
+    ) -> Result<Option<bool>, String> {
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            let tried = match self.look(folder) {
+                Ok(None) => return Ok(None),
+                Ok(Some((memory, state))) => self.skew(folder, &memory, &state, skew, lease),
+                Err(why) => Err(why),
+            };
+            match tried {
+                Ok(fresh) => return Ok(Some(fresh)),
+                Err(_) if !process::lives(folder) => return Ok(None),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    /// What one process has. `None`: no vDSO.
     fn look(&self, folder: &Path) -> Result<Option<(Memory, State)>, String> {
-        match self.look_once(folder) {
-            Ok(None) => Ok(None),
-            Ok(Some((memory, state))) if state != State::Foreign => Ok(Some((memory, state))),
-            _ => self.look_once(folder),
-        }
-    }
-
-    fn look_once(&self, folder: &Path) -> Result<Option<(Memory, State)>, String> {
         let Some(memory) = Memory::open(folder).map_err(|e| in_words(&e))? else { return Ok(None) };
         let image = memory.read(self.vdso.bytes.len()).map_err(|e| in_words(&e))?;
         let state = self.stub.state(&self.vdso, &image);
         Ok(Some((memory, state)))
     }
 
-    /// Reaches one process. True: it was not skewed before.
-    fn skew(&self, found: &Found, skew: ClockSkew, lease: Duration) -> Result<bool, String> {
-        let Found { folder, memory, state, .. } = found;
+    /// Writes what makes it so. True: it was not skewed before.
+    fn skew(
+        &self,
+        folder: &Path,
+        memory: &Memory,
+        state: &State,
+        skew: ClockSkew,
+        lease: Duration,
+    ) -> Result<bool, String> {
         let (turn, diverted) = match state {
             State::Foreign => {
                 return Err("its vDSO is another one, or was changed by somebody else".into());
@@ -256,13 +269,6 @@ impl std::fmt::Debug for Skewer {
     }
 }
 
-/// The refusal of a process, unless it is gone.
-fn refusal(pid: u32, folder: &Path, why: String) -> Option<Refusal> {
-    // The dead who wait to be reaped have an entry, and no memory.
-    let lives = fs::read(folder.join("auxv")).map_or(true, |vector| !vector.is_empty());
-    (folder.exists() && lives).then(|| Refusal { pid, name: process::name(folder), why })
-}
-
 fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -283,13 +289,14 @@ fn on_this_kernel(why: String) -> ClockError {
     ClockError::Kernel { why, release }
 }
 
+fn unread(path: &str, source: io::Error) -> ClockError {
+    ClockError::Proc { path: path.into(), source }
+}
+
 /// The vDSO of this process.
 fn own_vdso() -> Result<Vdso, ClockError> {
-    let maps = PathBuf::from("/proc/self/maps");
-    let text = match fs::read_to_string(&maps) {
-        Ok(text) => text,
-        Err(source) => return Err(ClockError::Proc { path: maps, source }),
-    };
+    let maps = "/proc/self/maps";
+    let text = fs::read_to_string(maps).map_err(|source| unread(maps, source))?;
     let missing = || on_this_kernel("it maps no vDSO into processes".into());
     let line = text.lines().find(|line| line.ends_with("[vdso]")).ok_or_else(missing)?;
     let address = |hex: &str| usize::from_str_radix(hex, 16).ok();
@@ -300,8 +307,7 @@ fn own_vdso() -> Result<Vdso, ClockError> {
         Some(memory) => memory.read(length),
         None => Err(io::ErrorKind::NotFound.into()),
     });
-    let bytes =
-        read.map_err(|source| ClockError::Proc { path: "/proc/self/mem".into(), source })?;
+    let bytes = read.map_err(|source| unread("/proc/self/mem", source))?;
     Vdso::parse(bytes).map_err(on_this_kernel)
 }
 

@@ -69,15 +69,17 @@ pub fn name(folder: &Path) -> String {
     fs::read_to_string(folder.join("comm")).unwrap_or_default().trim_end().to_string()
 }
 
+/// Whether it is still a program. The dead who wait to be reaped have an entry, and no memory.
+pub fn lives(folder: &Path) -> bool {
+    match fs::read(folder.join("auxv")) {
+        Ok(vector) => !vector.is_empty(),
+        Err(e) => e.kind() == io::ErrorKind::PermissionDenied,
+    }
+}
+
 /// Its time namespace, where the kernel has any: monotonic clocks of two are not comparable.
 pub fn time_namespace(folder: &Path) -> Option<PathBuf> {
     fs::read_link(folder.join("ns/time")).ok()
-}
-
-/// How long a thread was executed, in nanoseconds.
-pub fn executed(thread: &Path) -> Option<u64> {
-    let text = fs::read_to_string(thread.join("schedstat")).ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Whether a thread is asleep, or stopped, and not anywhere in the image.

@@ -1,25 +1,27 @@
 //! Ends a skew, and takes away what it left, to the byte.
 //!
-//! First the words say that the lease is over, and the functions are as the kernel made them: from then on nobody enters
-//! the stub, and who is in it leaves with the true time. Its bytes are taken away once every thread was seen elsewhere:
-//! asleep or stopped outside the vDSO, or executed for so long since that it cannot be in the stub any more (which takes
-//! less than a microsecond). One is not seen: a thread that a signal took out of the stub, and whose handler does not
-//! return. Where a thread shows neither in time, the bytes stay: nothing leads to them, and the next release tries again.
+//! First the words say that the lease is over, and the functions are as the kernel made them: from then on nobody
+//! enters the stub, and who is in it leaves with the true time. Its bytes are taken away once every thread was seen
+//! elsewhere since then: asleep or stopped, and not in the vDSO. A thread that never sleeps is not seen, and then the
+//! bytes stay (`Released::inert`): nothing leads to them, and the next release tries again. How long a thread was
+//! executed meanwhile is no proof: a virtual processor that its host takes away counts that time too, and a thread may
+//! have stood in the stub all the while. What cannot be seen either: a thread that a signal took out of the stub, and
+//! that sleeps in the signal's handler.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::process::{self, Memory};
 use super::stub::State;
 use super::vdso::Vdso;
-use super::{ClockError, Found, Skewer};
+use super::{ClockError, Skewer};
 use crate::condition::ClockSkew;
 
 /// How long a release takes at most, by default.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a thread must be executed to have left the stub, as the scheduler counts.
-const LEFT: u64 = 20_000_000;
 /// A process may fork between the look and the writing.
 const ROUNDS: usize = 16;
 
@@ -39,8 +41,8 @@ struct Leaving {
     pid: u32,
     folder: PathBuf,
     memory: Memory,
-    /// The threads that may be in the stub: how long each had been executed when the functions were restored.
-    inside: HashMap<u32, u64>,
+    /// The threads that may be in the stub: there when the functions were restored, and not seen elsewhere since.
+    inside: Vec<u32>,
 }
 
 impl Skewer {
@@ -79,33 +81,52 @@ impl Skewer {
         Ok(released)
     }
 
-    /// Restores the functions of each process that has anything of the stub.
+    /// Restores the functions of each process that has anything of the stub; until nobody is found who still has one
+    /// that leads to it, for a child may have been forked between the look and the writing.
     fn restore(&self) -> Result<(Vec<Leaving>, Vec<u32>), ClockError> {
-        let (mut leaving, mut failed) = (vec![], vec![]);
-        self.each(|found| {
-            let Ok(Found { pid, folder, memory, state }) = found else { return };
-            let turn = match state {
-                State::Ours { turn, .. } => *turn,
-                State::Unfinished => 0,
-                State::Pristine | State::Foreign => return,
-            };
-            let over = self.stub.words(turn, ClockSkew::NONE, 0);
-            let words = over.iter().map(|(at, bytes)| (*at, &bytes[..]));
-            let switches = self.stub.switches.iter().map(|s| (s.at, &s.original[..]));
-            let mut writings = words.chain(switches);
-            match writings.try_for_each(|(at, bytes)| memory.write(at, bytes)) {
-                Ok(()) => leaving.extend(Leaving::of(*pid, folder)),
-                Err(_) => failed.push(*pid),
+        let (mut leaving, mut failed) = (BTreeMap::new(), BTreeSet::new());
+        for _ in 0..ROUNDS {
+            let mut led = false;
+            for (pid, folder) in self.wanted()? {
+                let Ok(Some((memory, state))) = self.look(&folder) else { continue };
+                let (turn, leads) = match state {
+                    State::Ours { turn, diverted, .. } => (turn, diverted > 0),
+                    State::Unfinished => (0, false),
+                    State::Pristine | State::Foreign => continue,
+                };
+                if !leads && leaving.contains_key(&pid) {
+                    continue;
+                }
+                match self.restore_one(&memory, turn) {
+                    Ok(()) => {
+                        led |= leads;
+                        leaving.extend(Leaving::of(pid, folder, memory).map(|one| (pid, one)));
+                    }
+                    Err(_) if process::lives(&folder) => {
+                        failed.insert(pid);
+                    }
+                    Err(_) => {}
+                }
             }
-        })?;
-        Ok((leaving, failed))
+            if !led {
+                break;
+            }
+        }
+        Ok((leaving.into_values().collect(), failed.into_iter().collect()))
+    }
+
+    fn restore_one(&self, memory: &Memory, turn: u8) -> io::Result<()> {
+        for (at, bytes) in self.stub.words(turn, ClockSkew::NONE, 0) {
+            memory.write(at, &bytes)?;
+        }
+        self.stub.switches.iter().try_for_each(|s| memory.write(s.at, &s.original))
     }
 
     /// Takes the stub's bytes away. The first to go are those that say that it is whole.
     fn wipe(&self, process: &Leaving) -> bool {
         let place = self.stub.place();
         let magic = place.start..place.start + self.stub.magic().1.len();
-        let kernels = |part: std::ops::Range<usize>| self.vdso.bytes.get(part).unwrap_or_default();
+        let kernels = |part: Range<usize>| self.vdso.bytes.get(part).unwrap_or_default();
         let writings =
             [magic.clone(), place].map(|part| process.memory.write(part.start, kernels(part)));
         let image = process.memory.read(self.vdso.bytes.len());
@@ -114,29 +135,18 @@ impl Skewer {
 }
 
 impl Leaving {
-    fn of(pid: u32, folder: &std::path::Path) -> Option<Leaving> {
-        let folder = folder.to_path_buf();
-        let memory = Memory::open(&folder).ok()??; // else it is gone, or another program
-        let threads = process::numbered(&folder.join("task")).ok()?;
-        let inside = threads.into_iter().filter_map(|thread| {
-            let so_far = process::executed(&folder.join(format!("task/{thread}")))?;
-            Some((thread, so_far))
-        });
-        Some(Leaving { inside: inside.collect(), pid, folder, memory })
+    /// `None`: it is gone.
+    fn of(pid: u32, folder: PathBuf, memory: Memory) -> Option<Leaving> {
+        let inside = process::numbered(&folder.join("task")).ok()?;
+        Some(Leaving { pid, folder, memory, inside })
     }
 
     /// Looks again at the threads that may be in the stub.
     fn look_again(&mut self, vdso: &Vdso) {
         let Leaving { folder, memory, inside, .. } = self;
-        inside.retain(|thread, before| {
+        inside.retain(|thread| {
             let thread = folder.join(format!("task/{thread}"));
-            if process::is_elsewhere(&thread, memory, vdso.bytes.len()) {
-                return false;
-            }
-            match process::executed(&thread) {
-                Some(now) => now.saturating_sub(*before) < LEFT,
-                None => thread.exists(),
-            }
+            thread.exists() && !process::is_elsewhere(&thread, memory, vdso.bytes.len())
         });
     }
 }
