@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use firedrill::agent::beside::protocol::{Answer, Done, HeldLink, Hello, Order, Request, Way};
+use firedrill::agent::beside::protocol::{
+    Answer, Done, HeldLink, Hello, Order, Request, Shaping, Way,
+};
 use firedrill::condition::{Delivery, Link};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -280,6 +282,29 @@ impl Drop for Agent {
 pub fn link(peers: &[&str], way: Way, link: Link) -> HeldLink {
     let peers = peers.iter().map(|peer| peer.parse::<IpAddr>().unwrap()).collect();
     HeldLink { peers, way, link }
+}
+
+/// A lab whose agent can shape. In a guest it is said by what it must.
+pub fn shaping() -> Option<(Lab, Agent)> {
+    let lab = Lab::new()?;
+    let agent = lab.agent();
+    println!("shaped by {:?}", agent.hello.shaping);
+    if std::env::var("FIREDRILL_TESTS_SHAPING").as_deref() == Ok("netem") {
+        assert_eq!(agent.hello.shaping, Shaping::Netem);
+    }
+    match &agent.hello.shaping {
+        Shaping::Nothing(why) => {
+            println!("skipped: {why}");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI has TAP devices");
+            None
+        }
+        _ => Some((lab, agent)),
+    }
+}
+
+/// What is sent to the far side suffers this.
+pub fn shaped(what: Link) -> [HeldLink; 1] {
+    [link(&FAR, Way::Out, what)]
 }
 
 /// The traffic with the far side, delivered so, one way.

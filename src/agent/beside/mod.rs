@@ -1,14 +1,17 @@
 //! The agent that stands beside a node in the node's own network namespace: in a container of its own, or in an
 //! ephemeral container of a pod. It makes the node's network condition true by the kernel, and lets the kernel
-//! take it back when the agent ends, however it ends.
+//! take it back when the agent ends, however it ends. Of an agent that was killed devices may stay, through which
+//! nothing goes any more, until [`sweep`] or the next agent removes them.
 //!
 //! It needs NET_ADMIN, and `/dev/net/tun` to shape; no shell, no `/proc`, no `/sys`.
 //! Deliberately absent: names of nodes and zones. It is told addresses.
 
 pub mod connect;
 mod destroy;
+mod devices;
 mod interfaces;
 mod keeper;
+mod netem;
 mod netfilter;
 mod netlink;
 pub mod probe;
@@ -16,4 +19,5 @@ pub mod protocol;
 mod serve;
 mod shaper;
 
+pub use keeper::sweep;
 pub use serve::{Ended, serve};

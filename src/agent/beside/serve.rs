@@ -53,6 +53,10 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
             _ = terminate.recv() => return Ok(Ended::Told),
             () = sleep_until(until) => return Ok(Ended::LeaseExpired),
             _ = &mut writer => return Ok(Ended::Told),
+            () = when(node.keeper.due()) => {
+                node.keeper.sweep();
+                continue;
+            }
             line = lines.next() => line,
         };
         until = Instant::now() + lease;
@@ -66,6 +70,14 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
             }
             None | Some(Err(LinesCodecError::Io(_))) => return Ok(Ended::InputClosed),
         }
+    }
+}
+
+/// Waits until then; for ever, if there is no such time.
+async fn when(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 
