@@ -121,10 +121,12 @@ fn what_is_duplicated_comes_twice_and_what_is_corrupted_is_noticed() {
     }
     far.set_read_timeout(Some(SILENCE)).unwrap();
     far.hear(&mut [0; 8]).unwrap_err();
-    // The receiver's kernel finds each checksum wrong.
+    // The receiver's kernel finds each checksum wrong. Of netem's bits one may be the sender's hardware address, which
+    // nobody looks at.
     agent.hold(&shaped(Link { corrupt: Ratio::new(1.0), ..Link::default() }));
-    (0..50).for_each(|_| assert_eq!(near.send(b"some bytes").unwrap(), 10));
-    far.hear(&mut [0; 64]).unwrap_err();
+    (0..50).for_each(|_| assert_eq!(near.send(&[7; 1000]).unwrap(), 1000));
+    let came = std::iter::from_fn(|| far.hear(&mut [0; 1000]).ok()).count();
+    assert!(came <= if agent.hello.shaping == Shaping::Netem { 5 } else { 0 }, "{came}");
     assert_eq!(agent.count(), [50]);
     agent.hold(&[]);
     passes_at_last(&near, &far);

@@ -1,17 +1,10 @@
 //! A crash as users know it: the process dies by a signal, and whatever restarts it may. `docker kill` is no
 //! crash: after it the engine holds the restart policy back.
 
-use std::collections::HashMap;
-
-use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
-};
-use futures::StreamExt;
+use bollard::models::HostConfig;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::beside::RUN_LABEL;
-use super::engine::words;
+use super::errand::Errand;
 use super::member::With;
 use crate::inventory::NodeId;
 
@@ -28,31 +21,14 @@ pub(super) async fn kill(with: With<'_>, node: &NodeId, pid: i64) -> Result<(), 
         auto_remove: Some(false),
         ..HostConfig::default()
     };
-    let body = ContainerCreateBody {
-        image: Some(with.image.to_string()),
-        cmd: Some(vec!["agent-kill".into(), pid.to_string()]),
-        labels: Some(HashMap::from([(RUN_LABEL.to_string(), with.options.run.clone())])),
-        host_config: Some(host),
-        ..ContainerCreateBody::default()
+    let errand = Errand {
+        run: &with.options.run,
+        image: with.image,
+        name: &format!("{node}-crash"),
+        command: vec!["agent-kill".into(), pid.to_string()],
+        host,
     };
-    let name = format!("firedrill-{}-{node}-crash-{:04x}", with.options.run, rand::random::<u16>());
-    let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    let failed = |e: bollard::errors::Error| format!("the helper that kills: {}", words(&e));
-    let id = with.api.create_container(Some(options), body).await.map_err(failed)?.id;
-    let ran = async {
-        with.api.start_container(&id, None::<StartContainerOptions>).await.map_err(failed)?;
-        let mut ended = std::pin::pin!(with.api.wait_container(&id, None::<WaitContainerOptions>));
-        match ended.next().await {
-            Some(Ok(_)) | None => Ok(()),
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => {
-                Err(format!("the helper that kills process {pid} ended with {code}"))
-            }
-            Some(Err(e)) => Err(failed(e)),
-        }
-    };
-    let ran = ran.await;
-    let _ = with.api.remove_container(&id, Some(super::restore::removal())).await;
-    ran
+    errand.go(with.api).await.map(drop).map_err(|why| format!("the helper that kills: {why}"))
 }
 
 /// The helper's own work: SIGKILL to one process.

@@ -11,6 +11,7 @@ mod compose;
 mod crash;
 mod discover;
 mod engine;
+mod errand;
 mod events;
 mod image;
 mod judge;
@@ -37,11 +38,13 @@ pub use discover::{Which, Zones};
 pub use leftover::{PROJECT_PREFIX, sweep};
 
 use crate::agent::beside::probe::Prober;
+use crate::agent::beside::protocol::Shaping;
 use crate::condition::{Condition, Life};
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Restore, Target, TargetError};
+use beside::Agent;
 use discover::{Found, State};
-use member::Member;
+use member::{Known, Member};
 use restore::What;
 use up::Up;
 
@@ -209,6 +212,19 @@ impl Docker {
         self.restore(What::Helpers { run: self.options.run.clone(), runner: std::process::id() })
     }
 
+    /// How is undone what an agent makes that shapes by netem, and that stays if it is killed.
+    fn devices(&self, up: &Up, condition: &Condition, known: &Known) -> Option<What> {
+        let netem = |agent: &Arc<Agent>| agent.hello.shaping == Shaping::Netem;
+        // Of an agent that is to come nothing is known yet.
+        let stays = ability::is_shaped(condition) && known.agent.as_ref().is_none_or(netem);
+        stays.then(|| What::Devices {
+            container: known.now.container.clone(),
+            name: known.now.name.clone(),
+            run: self.options.run.clone(),
+            image: up.image.clone(),
+        })
+    }
+
     /// How a life is undone.
     fn what(&self, life: Life, now: &State) -> Option<What> {
         let (container, name) = (now.container.clone(), now.name.clone());
@@ -281,8 +297,11 @@ impl Target for Docker {
         async move {
             let Ok(up) = self.up() else { return vec![] };
             let Ok(member) = up.member(node) else { return vec![] };
-            let what = self.what(condition.life, &member.state.lock().await.now);
-            what.map(|what| Restore::Docker(self.restore(what))).into_iter().collect()
+            let known = member.state.lock().await;
+            let life = self.what(condition.life, &known.now);
+            let devices = self.devices(&up, condition, &known);
+            let all = life.into_iter().chain(devices);
+            all.map(|what| Restore::Docker(self.restore(what))).collect()
         }
         .boxed()
     }
