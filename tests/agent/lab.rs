@@ -35,6 +35,15 @@ pub fn run(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs several commands of iproute2 at once, which a slow guest is thankful for.
+fn batch(program: &str, commands: &str) {
+    let mut words = program.split_whitespace();
+    let mut ip = Command::new(words.next().unwrap());
+    let mut ip = ip.args(words).args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    ip.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(ip.wait().unwrap().success(), "{program}: {commands}");
+}
+
 pub struct Lab {
     pub near: String,
     pub far: String,
@@ -55,16 +64,18 @@ impl Lab {
         let name = |side: &str| format!("fd-{}-{number}-{side}", std::process::id());
         let lab = Lab { near: name("near"), far: name("far") };
         let Lab { near, far } = &lab;
-        run(&format!("ip netns add {near}"));
-        run(&format!("ip netns add {far}"));
-        run(&format!("ip -n {near} link add wire type veth peer name wire netns {far}"));
+        let all = [near, far].map(|side| format!("netns add {side}\n")).concat();
+        batch(
+            "ip",
+            &format!("{all}link add wire netns {near} type veth peer name wire netns {far}\n"),
+        );
         for (side, addresses) in [(near, &NEAR[..]), (far, &[FAR[0], FAR[1], OTHER][..])] {
-            run(&format!("ip -n {side} link set lo up"));
-            run(&format!("ip -n {side} link set wire up"));
+            let mut all = "link set lo up\nlink set wire up\n".to_string();
             for address in addresses {
                 let (bits, nodad) = if address.contains(':') { (64, "nodad") } else { (24, "") };
-                run(&format!("ip -n {side} addr add {address}/{bits} dev wire {nodad}"));
+                all += &format!("addr add {address}/{bits} dev wire {nodad}\n");
             }
+            batch(&format!("ip -n {side}"), &all);
         }
         Some(lab)
     }

@@ -29,8 +29,7 @@ fn gone_at_last(lab: &Lab, how: &str) {
 
 fn sweep(lab: &Lab) -> String {
     let sweep = [env!("CARGO_BIN_EXE_firedrill"), "agent-sweep"];
-    let swept =
-        Command::new("ip").args(["netns", "exec", &lab.near]).args(sweep).output().unwrap();
+    let swept = Command::new("ip").args(["netns", "exec", &lab.near]).args(sweep).output().unwrap();
     let said = String::from_utf8_lossy(&swept.stderr).into_owned();
     assert!(swept.status.success(), "{said}");
     said
@@ -188,10 +187,7 @@ fn links_over_several_interfaces_each_have_their_own_delay() {
     unshaped.connect(other.local_addr().unwrap()).unwrap();
     let [fast, slow] = [100, 400].map(Duration::from_millis);
     let held = |first, second| {
-        [
-            link(&FAR, Way::Out, late(Span(first))),
-            link(&["10.8.0.2"], Way::Out, late(Span(second))),
-        ]
+        [link(&FAR, Way::Out, late(Span(first))), link(&["10.8.0.2"], Way::Out, late(Span(second)))]
     };
     for (first, second) in [(fast, slow), (slow, fast)] {
         agent.hold(&held(first, second));

@@ -62,7 +62,10 @@ fn latency_is_what_is_asked() {
             })
             .collect();
         took.sort_unstable();
-        println!("latency: asked {asked}, measured {:?} to {:?}, median {:?}", took[0], took[14], took[7]);
+        println!(
+            "latency: asked {asked}, measured {:?} to {:?}, median {:?}",
+            took[0], took[14], took[7]
+        );
         assert!(took[0] >= asked.0, "{took:?}");
         // Later by as much as a machine that emulates another may be, and no more.
         assert!(took[7] < asked.0 + Duration::from_millis(100), "{took:?}");
@@ -177,7 +180,8 @@ fn bandwidth_is_what_is_asked() {
         let rate = bytes as f64 * 8.0 / 1e6 / took;
         println!("bandwidth: asked {mbit} Mbit/s (reorder {reorder}), measured {rate:.2}");
         assert!(rate <= mbit as f64, "{rate} of {mbit}");
-        assert!(rate > mbit as f64 * 0.5 || reorder > 0.0, "{rate} of {mbit}");
+        // A machine that emulates another may be busy.
+        assert!(rate > mbit as f64 * 0.2, "{rate} of {mbit}");
         agent.hold(&[]);
     }
 }
