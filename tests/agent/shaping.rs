@@ -153,18 +153,20 @@ fn a_heal_lets_go_what_waits() {
 fn a_cut_stops_what_the_shaper_still_holds() {
     let Some((lab, mut agent)) = shaping() else { return };
     let (near, far) = lab.udp_pair(0);
-    agent.hold(&shaped(Link { latency: Span::millis(100), ..Link::default() }));
+    // Long enough that the cut is there before, and then some.
+    let (latency, until) = (Span::millis(1500), Duration::from_secs(3));
+    far.set_read_timeout(Some(until)).unwrap();
+    agent.hold(&shaped(Link { latency, ..Link::default() }));
     near.send(b"on its way").unwrap();
     agent.hold(&cut());
     assert!(far.hear(&mut [0; 64]).is_err());
     // Nor does what was let go of, and is on its way still.
-    agent.hold(&shaped(Link { latency: Span::millis(600), ..Link::default() }));
+    agent.hold(&shaped(Link { latency, ..Link::default() }));
     near.send(b"on its way").unwrap();
     if agent.hello.shaping == Shaping::Netem {
         agent.hold(&[]);
     }
     agent.hold(&cut());
-    far.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
     assert!(far.hear(&mut [0; 64]).is_err());
     agent.hold(&[]);
     passes_at_last(&near, &far);
