@@ -38,7 +38,7 @@ impl<'a> Abilities<'a> {
                     Ok(Shaping::Nothing(why)) => {
                         Some(format!("its traffic cannot be shaped: {why}"))
                     }
-                    Ok(Shaping::Netem | Shaping::Tap) | Err(_) => None,
+                    Ok(Shaping::Netem | Shaping::Tap(_)) | Err(_) => None,
                 }
             }
             Target::Docker(_) | Target::Kubernetes(_) => None,
@@ -49,9 +49,8 @@ impl<'a> Abilities<'a> {
     pub(super) fn shaping(&self) -> Option<String> {
         Some(match self.shaping.get()? {
             Ok(Shaping::Netem) => "the kernel's netem".into(),
-            Ok(Shaping::Tap) => {
-                "the agent's own shaper, behind a TAP device: this release has no use of netem"
-                    .into()
+            Ok(Shaping::Tap(no_netem)) => {
+                format!("the agent's own shaper, behind a TAP device: {no_netem}")
             }
             Ok(Shaping::Nothing(why)) => format!("nothing: {why}"),
             Err(why) => format!("not known yet: {why}"),

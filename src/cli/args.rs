@@ -64,6 +64,9 @@ pub enum Command {
     /// In a helper container: kills one process of the host
     #[command(hide = true)]
     AgentKill(Passed),
+    /// In a helper container: removes what an agent that was killed left in this network namespace
+    #[command(hide = true)]
+    AgentSweep,
     /// Stands beside a node, in its network namespace
     #[command(hide = true)]
     Agent(Passed),

@@ -62,6 +62,15 @@ pub(super) fn agent_kill(args: Vec<OsString>) -> Result<Exit, CliError> {
     Ok(Exit::Pass)
 }
 
+/// Removes what an agent that was killed left in this network namespace, and says so if there was anything.
+pub(super) fn agent_sweep() -> Result<Exit, CliError> {
+    let swept = agent::beside::sweep().map_err(|e| CliError::Failed(e.to_string()))?;
+    if swept > 0 {
+        terminal::say(&format!("removed {swept} network devices"));
+    }
+    Ok(Exit::Pass)
+}
+
 #[derive(Debug, Parser)]
 #[command(name = "firedrill watchdog", about = "Outlives the runner and heals what it left behind")]
 struct Watchdog {

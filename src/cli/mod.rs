@@ -111,6 +111,7 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::Guard(passed) => inner::guard(passed.args),
         Command::Watchdog(passed) => inner::watchdog(passed.args),
         Command::AgentKill(passed) => inner::agent_kill(passed.args),
+        Command::AgentSweep => inner::agent_sweep(),
         Command::Agent(passed) => inner::agent(passed.args),
         Command::AgentWithin(passed) => inner::agent_within(passed.args),
         Command::AgentStress(passed) => inner::agent_stress(&passed.args),

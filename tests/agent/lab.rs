@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use firedrill::agent::beside::protocol::{Answer, Done, HeldLink, Hello, Order, Request, Way};
+use firedrill::agent::beside::protocol::{
+    Answer, Done, HeldLink, Hello, Order, Request, Shaping, Way,
+};
 use firedrill::condition::{Delivery, Link};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -34,6 +36,15 @@ pub fn run(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs several commands of iproute2 at once, which a slow guest is thankful for.
+fn batch(program: &str, commands: &str) {
+    let mut words = program.split_whitespace();
+    let mut ip = Command::new(words.next().unwrap());
+    let mut ip = ip.args(words).args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    ip.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(ip.wait().unwrap().success(), "{program}: {commands}");
+}
+
 pub struct Lab {
     pub near: String,
     pub far: String,
@@ -54,16 +65,18 @@ impl Lab {
         let name = |side: &str| format!("fd-{}-{number}-{side}", std::process::id());
         let lab = Lab { near: name("near"), far: name("far") };
         let Lab { near, far } = &lab;
-        run(&format!("ip netns add {near}"));
-        run(&format!("ip netns add {far}"));
-        run(&format!("ip -n {near} link add wire type veth peer name wire netns {far}"));
+        let all = [near, far].map(|side| format!("netns add {side}\n")).concat();
+        batch(
+            "ip",
+            &format!("{all}link add wire netns {near} type veth peer name wire netns {far}\n"),
+        );
         for (side, addresses) in [(near, &NEAR[..]), (far, &[FAR[0], FAR[1], OTHER][..])] {
-            run(&format!("ip -n {side} link set lo up"));
-            run(&format!("ip -n {side} link set wire up"));
+            let mut all = "link set lo up\nlink set wire up\n".to_string();
             for address in addresses {
                 let (bits, nodad) = if address.contains(':') { (64, "nodad") } else { (24, "") };
-                run(&format!("ip -n {side} addr add {address}/{bits} dev wire {nodad}"));
+                all += &format!("addr add {address}/{bits} dev wire {nodad}\n");
             }
+            batch(&format!("ip -n {side}"), &all);
         }
         Some(lab)
     }
@@ -321,6 +334,29 @@ impl Drop for Agent {
 pub fn link(peers: &[&str], way: Way, link: Link) -> HeldLink {
     let peers = peers.iter().map(|peer| peer.parse::<IpAddr>().unwrap()).collect();
     HeldLink { peers, way, ports: Default::default(), link }
+}
+
+/// A lab whose agent can shape. In a guest it is said by what it must.
+pub fn shaping() -> Option<(Lab, Agent)> {
+    let lab = Lab::new()?;
+    let agent = lab.agent();
+    println!("shaped by {:?}", agent.hello.shaping);
+    if std::env::var("FIREDRILL_TESTS_SHAPING").as_deref() == Ok("netem") {
+        assert_eq!(agent.hello.shaping, Shaping::Netem);
+    }
+    match &agent.hello.shaping {
+        Shaping::Nothing(why) => {
+            println!("skipped: {why}");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI has TAP devices");
+            None
+        }
+        _ => Some((lab, agent)),
+    }
+}
+
+/// What is sent to the far side suffers this.
+pub fn shaped(what: Link) -> [HeldLink; 1] {
+    [link(&FAR, Way::Out, what)]
 }
 
 /// The traffic with the far side, delivered so, one way.

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::runner::{Home, eventually};
 
 /// The image of the nodes: firedrill itself.
-const IMAGE: &str = "firedrill/store-of-tests";
+pub const IMAGE: &str = "firedrill/store-of-tests";
 
 thread_local! {
     /// What tells Docker's client, and firedrill, which engine this thread's test works with.

@@ -4,24 +4,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-use super::netlink::{ACK, DUMP, Family, Netlink, REQUEST, Reply};
+use super::devices::OWN;
+use super::netlink::{DUMP, Family, Netlink, REQUEST, Reply};
 
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
 
-/// What names the agent's own devices; the kernel allows 15 bytes.
-pub(super) const OWN: &str = "firedrill";
-
 const ETHERNET: u16 = 1;
 const LOOPBACK: u32 = 0x8;
-const UP: u32 = 0x1;
-/// In which a device's IPv6 settings stand, and among them how it comes to a first address.
-const AF_SPEC: u16 = 26;
-const INET6: u16 = 10;
-const ADDRESS_MODE: u16 = 8;
-const NO_ADDRESS: u8 = 1;
 
 /// One interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +27,11 @@ pub(super) struct Interface {
 
 /// All interfaces but loopback and the agent's own.
 pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
+    Ok(all()?.into_iter().filter(|interface| !interface.name.starts_with(OWN)).collect())
+}
+
+/// All interfaces but loopback.
+pub(super) fn all() -> io::Result<Vec<Interface>> {
     let mut socket = Netlink::open(Family::Route)?;
     let mut request = socket.messages();
     request.message(GET_LINK, REQUEST | DUMP, &[0; 16]);
@@ -49,7 +46,7 @@ fn interface(reply: &Reply) -> Option<Interface> {
         return None;
     }
     let attributes = reply.attributes(16);
-    let name = attributes.text(3).filter(|name| !name.starts_with(OWN))?.to_string();
+    let name = attributes.text(3)?.to_string();
     let kind = u16::from_ne_bytes(reply.body.get(2..4)?.try_into().ok()?);
     let address = attributes.get(1).and_then(|bytes| bytes.try_into().ok());
     Some(Interface {
@@ -86,37 +83,6 @@ fn address(reply: &Reply) -> Option<IpAddr> {
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
     };
     (!local).then_some(address)
-}
-
-/// Brings a device of the agent's own up: with the MTU of the interface whose frames it takes, a queue that holds
-/// a burst, and no IPv6 address, so that it says nothing of its own.
-pub(super) fn bring_up(index: u32, mtu: u32, queue: u32) -> io::Result<()> {
-    let mut socket = Netlink::open(Family::Route)?;
-    let header = |flags: u32| {
-        let index = index.to_ne_bytes();
-        [[0; 4], index, flags.to_ne_bytes(), flags.to_ne_bytes()].concat()
-    };
-    let mut request = socket.messages();
-    request.message(NEW_LINK, REQUEST | ACK, &header(0));
-    request.nest(AF_SPEC, |r| r.nest(INET6, |r| r.attribute(ADDRESS_MODE, &[NO_ADDRESS])));
-    // A kernel without IPv6 refuses, and gives no address either.
-    let _ = socket.tell(request);
-    let mut request = socket.messages();
-    request.message(NEW_LINK, REQUEST | ACK, &header(UP));
-    request.attribute(4, &mtu.to_ne_bytes());
-    request.attribute(13, &queue.to_ne_bytes());
-    socket.tell(request)
-}
-
-/// The index of an interface by its name.
-pub(super) fn index_of(name: &str) -> io::Result<u32> {
-    let socket = rustix::net::socket_with(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::DGRAM,
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )?;
-    Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
 }
 
 fn number(bytes: &[u8]) -> Option<u32> {

@@ -38,8 +38,8 @@ pub struct Hello {
 pub enum Shaping {
     /// The kernel's netem.
     Netem,
-    /// The agent's own shaper behind a TAP device.
-    Tap,
+    /// The agent's own shaper behind a TAP device: why not netem.
+    Tap(String),
     /// Not at all: why.
     Nothing(String),
 }

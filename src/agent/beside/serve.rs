@@ -49,7 +49,7 @@ impl Obedient for Node {
     type Order = Order;
 
     fn due(&self) -> Option<Instant> {
-        self.keeper.sweep_at()
+        self.keeper.due().map(Instant::from_std)
     }
 
     fn do_due(&mut self) {

@@ -5,8 +5,8 @@ use bollard::models::HostConfig;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::attached::Place;
+use super::errand::Errand;
 use super::member::With;
-use super::once;
 use crate::inventory::NodeId;
 
 /// Kills the process with this id on the engine's host: by a helper that sees all of the host's processes, and
@@ -18,9 +18,14 @@ pub(super) async fn kill(with: With<'_>, node: &NodeId, pid: i64) -> Result<(), 
         cap_add: Some(vec!["KILL".into()]),
         ..Place::bare()
     };
-    let command = vec!["agent-kill".into(), pid.to_string()];
-    let (run, name) = (&with.options.run, format!("{node}-crash"));
-    once::run(with.api, with.image, run, &name, command, host).await
+    let errand = Errand {
+        run: &with.options.run,
+        image: with.image,
+        name: &format!("{node}-crash"),
+        command: vec!["agent-kill".into(), pid.to_string()],
+        host,
+    };
+    errand.go(with.api).await.map(drop).map_err(|why| format!("the helper that kills: {why}"))
 }
 
 /// The helper's own work: SIGKILL to one process.

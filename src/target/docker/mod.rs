@@ -12,13 +12,13 @@ mod compose;
 mod crash;
 mod discover;
 mod engine;
+mod errand;
 mod events;
 mod image;
 mod judge;
 mod leftover;
 mod member;
 mod names;
-mod once;
 mod ports;
 mod prove;
 pub mod restore;
@@ -42,11 +42,13 @@ pub use discover::{Which, Zones};
 pub use leftover::{PROJECT_PREFIX, sweep};
 
 use crate::agent::beside::probe::Prober;
+use crate::agent::beside::protocol::Shaping;
 use crate::condition::{Condition, Life, Port};
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Restore, Target, TargetError};
+use beside::Agent;
 use discover::{Found, State};
-use member::Member;
+use member::{Known, Member};
 use restore::What;
 use up::Up;
 
@@ -232,6 +234,19 @@ impl Docker {
         self.restore(What::Helpers { run: self.options.run.clone(), runner: std::process::id() })
     }
 
+    /// How is undone what an agent makes that shapes by netem, and that stays if it is killed.
+    fn devices(&self, up: &Up, condition: &Condition, known: &Known) -> Option<What> {
+        let netem = |agent: &Arc<Agent>| agent.hello.shaping == Shaping::Netem;
+        // Of an agent that is to come nothing is known yet.
+        let stays = ability::is_shaped(condition) && known.agent.as_ref().is_none_or(netem);
+        stays.then(|| What::Devices {
+            container: known.now.container.clone(),
+            name: known.now.name.clone(),
+            run: self.options.run.clone(),
+            image: up.image.clone(),
+        })
+    }
+
     /// How a life is undone.
     fn what(&self, life: Life, now: &State) -> Option<What> {
         let (container, name) = (now.container.clone(), now.name.clone());
@@ -306,8 +321,9 @@ impl Target for Docker {
             let Ok(member) = up.member(node) else { return vec![] };
             let mut known = member.state.lock().await;
             let life = self.what(condition.life, &known.now);
+            let devices = self.devices(&up, condition, &known);
             let limits = up.limits_to_give_back(member, &mut known, condition).await;
-            let what = life.into_iter().chain(limits);
+            let what = life.into_iter().chain(devices).chain(limits);
             what.map(|what| Restore::Docker(self.restore(what))).collect()
         }
         .boxed()

@@ -1,28 +1,35 @@
 //! How what was done to containers is undone by somebody who has nothing but this note: the watchdog, or
 //! `firedrill heal`. Each tolerates that it was never done, or is undone already.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::Docker as Api;
+use bollard::models::HostConfig;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptions,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use serde::{Deserialize, Serialize};
 
-use super::attached::RUN_LABEL;
+use super::attached::{Place, RUN_LABEL};
 use super::discover::PROJECT;
 use super::engine::{self, is_absent, is_so_already, words};
-use super::{image, once, within};
+use super::errand::Errand;
+use super::{image, within};
 use crate::agent::within::Limits;
 
 /// How long the engine may take to do what a runner asked of it with its last breath: what is to be undone may
 /// come about only after it was looked for.
 pub(super) const UNDERWAY: Duration = Duration::from_secs(2);
+/// How many seconds a helper has to end by itself: an agent has little to do.
+const ENDING: i32 = 1;
 /// How often it is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The command by which a helper removes what an agent left in the helper's network namespace.
+const SWEEP: &str = "agent-sweep";
 
 /// What is to be restored, and at which engine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +72,17 @@ pub enum What {
         /// What stood in which file of its control groups.
         own: Limits,
     },
+    /// The devices are gone that an agent made in a container's network namespace, and left because it was killed.
+    Devices {
+        /// The container's id.
+        container: String,
+        /// Its name, for people.
+        name: String,
+        /// The run.
+        run: String,
+        /// The agent's image: a helper removes them.
+        image: String,
+    },
     /// The containers that the run made beside others are gone.
     Helpers {
         /// The run.
@@ -93,6 +111,9 @@ impl Restore {
             What::Start { name, .. } => format!("{docker} start {name}"),
             What::Unpause { name, .. } => format!("{docker} unpause {name}"),
             What::Limits { name, .. } => format!("{docker} restart {name}"),
+            What::Devices { name, image, .. } => format!(
+                "{docker} run --rm --network container:{name} --cap-add NET_ADMIN {image} {SWEEP}"
+            ),
             What::Helpers { run, .. } => {
                 let theirs = format!("label={RUN_LABEL}={run}");
                 format!("{docker} rm --force $({docker} ps --all --quiet --filter {theirs})")
@@ -141,6 +162,15 @@ impl Restore {
                 done(api.unpause_container(container).await, format!("unpaused {name}"))
             }
             What::Limits { container, name, own } => give_back(&api, container, name, own).await,
+            What::Devices { container, name, run, image } => {
+                // Without a process it has no network namespace, and so no devices.
+                match state(&api, container).await? {
+                    Some((true, _)) => sweep(&api, container, run, image)
+                        .await
+                        .map(|said| said.map(|said| format!("{name}: {said}"))),
+                    Some((false, _)) | None => Ok(None),
+                }
+            }
             What::Helpers { run, runner } => {
                 let patience = underway(*runner);
                 remove_helpers(&api, run, patience).await
@@ -168,12 +198,30 @@ async fn give_back(
     let limits = serde_json::to_string(own).map_err(|e| e.to_string())?;
     let command = vec!["agent-limits".into(), limits, UNDERWAY.as_millis().to_string()];
     let host = within::in_cgroups(container);
-    match once::run(api, &image, "restore", name, command, host).await {
-        Ok(()) => Ok(Some(format!("gave {name} its limits back"))),
+    let errand = Errand { run: "restore", image: &image, name, command, host };
+    match errand.go(api).await {
+        Ok(_) => Ok(Some(format!("gave {name} its limits back"))),
         // It ended meanwhile, and its limits with it.
         Err(_) if !matches!(state(api, container).await, Ok(Some((true, _)))) => Ok(None),
-        Err(why) => Err(why),
+        Err(why) => Err(format!("the helper that gives {name} its limits back: {why}")),
     }
+}
+
+/// Removes an agent's devices from where a container stands. What was removed, in words, if anything was.
+async fn sweep(
+    api: &Api,
+    container: &str,
+    run: &str,
+    image: &str,
+) -> Result<Option<String>, String> {
+    let host = HostConfig {
+        network_mode: Some(format!("container:{container}")),
+        cap_add: Some(vec!["NET_ADMIN".into()]),
+        ..Place::bare()
+    };
+    let errand = Errand { run, image, name: "sweep", command: vec![SWEEP.into()], host };
+    let said = errand.go(api).await.map_err(|why| format!("the helper that sweeps: {why}"))?;
+    Ok(Some(said).filter(|said| !said.is_empty()))
 }
 
 /// How long to look for what this runner asked for. The runner itself has an answer to all that it asked.
@@ -228,13 +276,15 @@ pub(super) fn removal() -> RemoveContainerOptions {
 }
 
 /// Removes what a run made beside others, until there is none and `patience` is over: the engine may still be making
-/// one. What is being removed already counts as removed once it is gone.
+/// one. What is being removed already counts as removed once it is gone. Each is asked to end first: an agent takes
+/// its devices along.
 pub(super) async fn remove_helpers(
     api: &Api,
     run: &str,
     patience: Duration,
 ) -> Result<Option<String>, String> {
-    let removed = remove_labelled(api, &format!("{RUN_LABEL}={run}"), patience).await?;
+    let label = format!("{RUN_LABEL}={run}");
+    let removed = remove_labelled(api, &label, Some(ENDING), patience).await?;
     Ok((removed > 0).then(|| format!("removed {removed} helper containers of {run}")))
 }
 
@@ -245,7 +295,7 @@ async fn remove_project(
     patience: Duration,
 ) -> Result<Option<String>, String> {
     let label = format!("{PROJECT}={project}");
-    let removed = remove_labelled(api, &label, patience).await?;
+    let removed = remove_labelled(api, &label, None, patience).await?;
     let filters = HashMap::from([("label", vec![label.as_str()])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let networks = api.list_networks(Some(options)).await.map_err(|e| words(&e))?;
@@ -260,21 +310,35 @@ async fn remove_project(
     Ok((all > 0).then(|| format!("removed {all} more containers and networks of {project}")))
 }
 
-async fn remove_labelled(api: &Api, label: &str, patience: Duration) -> Result<usize, String> {
+/// `ending`: how many seconds each may take to end by itself.
+async fn remove_labelled(
+    api: &Api,
+    label: &str,
+    ending: Option<i32>,
+    patience: Duration,
+) -> Result<usize, String> {
     let filters = HashMap::from([("label", vec![label])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let (began, mut removed) = (Instant::now(), 0);
+    let (began, mut removed) = (Instant::now(), BTreeSet::new());
     loop {
         let found = api.list_containers(Some(options.clone())).await.map_err(|e| words(&e))?;
-        for id in found.iter().filter_map(|helper| helper.id.as_deref()) {
-            match api.remove_container(id, Some(removal())).await {
-                Ok(()) => removed += 1,
+        for id in found.into_iter().filter_map(|helper| helper.id) {
+            if let Some(seconds) = ending {
+                let stop = StopContainerOptionsBuilder::default().t(seconds).build();
+                let stopped = api.stop_container(&id, Some(stop)).await;
+                // It may have ended before, and may remove itself.
+                if stopped.is_ok() {
+                    removed.insert(id.clone());
+                }
+            }
+            match api.remove_container(&id, Some(removal())).await {
+                Ok(()) => drop(removed.insert(id)),
                 Err(e) if is_absent(&e) || is_so_already(&e) => {}
                 Err(e) => return Err(words(&e)),
             }
         }
         if began.elapsed() >= patience {
-            return Ok(removed);
+            return Ok(removed.len());
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -21,7 +21,7 @@ use super::netlink::{Attributes, DUMP, Family, Netlink, REQUEST};
 use super::protocol::HeldLink;
 use crate::agent::AgentError;
 pub(super) use redirect::{OWN_QUESTION, Redirection};
-pub(super) use rules::{Device, Wire};
+pub(super) use rules::{Device, Lane, Wire};
 
 /// The agent's rules. Dropping it takes them back.
 #[derive(Debug)]
@@ -35,21 +35,26 @@ impl Netfilter {
         let mut socket = Netlink::open(Family::Netfilter).map_err(unable)?;
         let mut batch = Batch::begin(socket.messages());
         Table::ALL.into_iter().for_each(|table| batch.table(table));
-        socket.tell(batch.end()).map_err(|why| match Errno::from_io_error(&why) {
-            Some(Errno::PERM | Errno::EXIST) => AgentError::Kernel {
+        socket.tell(batch.end()).map_err(|why| match is_claimed(&why) {
+            true => AgentError::Kernel {
                 what: "claim the packet filter (it needs NET_ADMIN, and that no other firedrill \
                        agent stands in this network namespace)",
                 why,
             },
-            _ => unable(why),
+            false => unable(why),
         })?;
         Ok(Netfilter { socket })
     }
 
-    /// Makes exactly these links true, on these interfaces.
-    pub(super) fn hold(&mut self, links: &[HeldLink], wires: &[Wire]) -> io::Result<()> {
+    /// Makes exactly these links true, on these interfaces; what is shaped by netem goes through these lanes.
+    pub(super) fn hold(
+        &mut self,
+        links: &[HeldLink],
+        wires: &[Wire],
+        lanes: &[Lane],
+    ) -> io::Result<()> {
         let mut batch = Batch::begin(self.socket.messages());
-        rules::write(&mut batch, links, wires);
+        rules::write(&mut batch, links, wires, lanes);
         self.socket.tell(batch.end())
     }
 
@@ -79,6 +84,11 @@ impl Netfilter {
         }
         Ok(packets)
     }
+}
+
+/// Whether a claim failed because another agent has the namespace, or for want of the right.
+pub(super) fn is_claimed(why: &io::Error) -> bool {
+    matches!(Errno::from_io_error(why), Some(Errno::PERM | Errno::EXIST))
 }
 
 fn unable(why: io::Error) -> AgentError {

@@ -54,6 +54,12 @@ impl Messages {
         self.end(at);
     }
 
+    /// Bytes as they are: the fixed part of an attribute that others follow in.
+    pub(in crate::agent::beside) fn raw(&mut self, value: &[u8]) {
+        self.bytes.extend(value);
+        self.pad();
+    }
+
     /// A number in the network's order, as nf_tables has them.
     pub(in crate::agent::beside) fn number(&mut self, kind: u16, value: u32) {
         self.attribute(kind, &value.to_be_bytes());

@@ -26,6 +26,8 @@ pub(super) const ACK: u16 = 0x4;
 pub(super) const CREATE: u16 = 0x400;
 /// Refuses, if it is there.
 pub(super) const EXCLUSIVE: u16 = 0x200;
+/// Changes it, if it is there.
+pub(super) const REPLACE: u16 = 0x100;
 /// Puts it behind what is there already.
 pub(super) const APPEND: u16 = 0x800;
 /// Asks for all there are.

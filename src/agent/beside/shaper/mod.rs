@@ -32,12 +32,13 @@ const AT_ONCE: usize = 32;
 /// The longest frame: a device may not have a larger MTU.
 const FRAME_MAX: usize = 66 << 10;
 
-/// Whether a TAP device can be had.
-pub(super) fn possible() -> Shaping {
+/// Whether a TAP device can be had. `no_netem`: why it is needed.
+pub(super) fn possible(no_netem: String) -> Shaping {
     match Tap::trial() {
-        Ok(()) => Shaping::Tap,
+        Ok(()) => Shaping::Tap(no_netem),
         Err(why) => Shaping::Nothing(format!(
-            "the agent gets no TAP device ({why}): the container needs /dev/net/tun and NET_ADMIN"
+            "{no_netem}, and the agent gets no TAP device ({why}): the container needs \
+             /dev/net/tun and NET_ADMIN"
         )),
     }
 }

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use tappers::Interface as Name;
 
 use super::queue::Line;
-use crate::agent::beside::interfaces::{Interface, OWN, bring_up, index_of};
+use crate::agent::beside::devices::{OWN, bring_up, index_of};
+use crate::agent::beside::interfaces::Interface;
 use crate::agent::beside::netfilter::Device;
 
 /// How many frames the device holds until they are read: a burst of some milliseconds.
