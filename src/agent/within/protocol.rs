@@ -56,6 +56,10 @@ pub enum Done {
     Held {
         /// What did not hold all the while since it was told last, in words.
         lapses: Vec<String>,
+        /// The room on each disk that is full, measured at once: the node may end for want of it, and its agent with
+        /// it.
+        #[serde(default)]
+        rooms: BTreeMap<String, Room>,
     },
     /// What was measured.
     Measured(Measured),

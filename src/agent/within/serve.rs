@@ -2,7 +2,7 @@
 //!
 //! Invariant: an order that takes its time does not keep the lease from ending.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,11 +93,17 @@ impl Node {
             Order::Beat => Ok(Done::Beaten),
             Order::Limits => Ok(Done::Limits(group()?.limits())),
             Order::Load { load, own } => {
-                self.load(load, own).await.map(|lapses| Done::Held { lapses })
+                let lapses = self.load(load, own).await?;
+                Ok(Done::Held { lapses, rooms: BTreeMap::new() })
             }
-            Order::Disk(disk) => self.filler.hold(&disk).map(|()| Done::Held { lapses: vec![] }),
+            Order::Disk(disk) => {
+                self.filler.hold(&disk)?;
+                let rooms = self.filler.measure(&disk.full.keys().cloned().collect())?;
+                Ok(Done::Held { lapses: vec![], rooms })
+            }
             Order::Clock(skew) => {
-                self.time.hold(skew).await.map(|()| Done::Held { lapses: vec![] })
+                self.time.hold(skew).await?;
+                Ok(Done::Held { lapses: vec![], rooms: BTreeMap::new() })
             }
             Order::Measure { folders } => self.measure(&folders).await.map(Done::Measured),
         }

@@ -76,6 +76,8 @@ pub(super) struct State {
     pub container: String,
     pub name: String,
     pub running: bool,
+    /// It ended, and the engine is about to start it again.
+    pub restarting: bool,
     pub paused: bool,
     /// `None`: it has no health check.
     pub healthy: Option<bool>,
@@ -216,6 +218,7 @@ fn state(inspected: ContainerInspectResponse) -> State {
     State {
         container: inspected.id.unwrap_or_default(),
         name: inspected.name.unwrap_or_default().trim_start_matches('/').to_string(),
+        restarting: state.status == Some(ContainerStateStatusEnum::RESTARTING),
         running: state.running.unwrap_or_default()
             && state.status != Some(ContainerStateStatusEnum::RESTARTING),
         paused: state.paused.unwrap_or_default(),

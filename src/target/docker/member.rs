@@ -143,7 +143,10 @@ impl Member {
     /// Asks the engine what there is now.
     pub async fn look(&self, with: With<'_>, known: &mut Known) -> Result<(), TargetError> {
         let now = discover::inspect(with.api, &known.now.container).await;
-        known.now = now.map_err(|e| self.failed(e.to_string()))?;
+        let now = now.map_err(|e| self.failed(e.to_string()))?;
+        // Another process has to get ready anew.
+        known.ready &= now.running && now.pid == known.now.pid;
+        known.now = now;
         Ok(())
     }
 
@@ -340,12 +343,12 @@ impl Member {
         loop {
             self.look(with, known).await?;
             let now = &known.now;
-            if !now.running {
+            if !now.running && !now.restarting {
                 let (name, code) = (&now.name, now.exit_code);
                 let hint = format!("see `docker logs {name}`");
                 return Err(self.failed(format!("its container {name} ended with {code}; {hint}")));
             }
-            let healthy = !first || now.healthy != Some(false);
+            let healthy = now.running && (!first || now.healthy != Some(false));
             if healthy && self.accepts(with, now).await {
                 known.ready = true;
                 self.notice(with, NodeEventKind::Ready);
@@ -356,6 +359,9 @@ impl Member {
                     return Ok(()); // the proof will say whether it is
                 }
                 let why = match healthy {
+                    false if now.restarting => {
+                        format!("its container {} ends again and again", now.name)
+                    }
                     false => format!("its container {} is not healthy", now.name),
                     true => format!(
                         "its ready port accepts no connection ({})",

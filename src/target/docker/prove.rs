@@ -66,7 +66,11 @@ impl Up {
         let name = &now.name;
         match known.asked.life {
             Life::Running if !now.running => {
-                vec![wrong(format!("container {name} is down (exit code {})", now.exit_code))]
+                let down = format!("container {name} is down (exit code {})", now.exit_code);
+                let seen = known.within.seen_before_its_end(&known.asked.disk);
+                // That it ended is told of the node; what it ended of was there, if it was seen before.
+                let proven = !seen.is_empty() && seen.iter().all(|finding| finding.as_asked);
+                vec![says(proven, down.clone(), down)].into_iter().chain(seen).collect()
             }
             Life::Running => {
                 let runs = format!("container {name} runs (process {})", now.pid);

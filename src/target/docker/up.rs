@@ -95,6 +95,10 @@ impl Up {
         known.asked.disk = condition.disk.clone();
         known.asked.clock = condition.clock;
         known.asked.dns = condition.dns.clone();
+        if known.agent.as_ref().is_some_and(|agent| agent.gone.is_cancelled()) {
+            // Perhaps with the node, which nobody can stand beside while it is down.
+            member.look(self.with(), &mut known).await?;
+        }
         member.live(self.with(), &mut known, condition.life).await?;
         member.find_outside(self.with(), &mut known).await?;
         let moved = self.moved(member, &known);

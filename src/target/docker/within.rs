@@ -4,7 +4,7 @@
 //! Invariant: one is there from when something is asked of it, or is foreseen to be, until it was proven that nothing
 //! holds any more, or until the drill is over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ struct Part<T> {
     told: T,
     /// What was proven last.
     proven: T,
+    /// What it measured when it was told, should the node end of it before it is asked.
+    seen: Vec<Finding>,
 }
 
 impl<T: Default + PartialEq> Part<T> {
@@ -93,7 +95,17 @@ impl Within {
     /// The node's process is gone, and with it whatever shared its namespace.
     pub(super) fn forget(&mut self) {
         let Within { loads, enters, .. } = *self;
+        let proven = (self.load.proven.clone(), self.inner.proven.clone());
+        let seen = std::mem::take(&mut self.inner.seen);
         *self = Within { loads, enters, ..Within::default() };
+        // What was proven is to be proven healed, by whoever stands there then.
+        (self.load.proven, self.inner.proven) = proven;
+        self.inner.seen = seen;
+    }
+
+    /// What was seen of what is asked before the node ended; nothing, if that does not prove it.
+    pub(super) fn seen_before_its_end(&self, asked: &Disk) -> Vec<Finding> {
+        if asked.is_healthy() { vec![] } else { self.inner.seen.clone() }
     }
 
     /// Whether an agent ended while it held something.
@@ -223,24 +235,29 @@ impl Member {
             let own = self.own_limits(with, known).await?;
             let agent = self.loader(with, known).await?;
             known.within.load.told = load.clone();
-            self.told(known, agent.ask(Order::Load { load, own }).await)?;
+            self.told(known, agent.ask(Order::Load { load, own }).await).map(drop)?;
         }
         let inner = Inner { disk: known.asked.disk.clone(), clock: known.asked.clock };
         if known.within.inner.told != inner || known.within.inner.is_lost() {
             let agent = self.inner(with, known).await?;
             known.within.inner.told = inner.clone();
-            let disk = self.told(known, agent.ask(Order::Disk(inner.disk)).await);
+            let disk = self.told(known, agent.ask(Order::Disk(inner.disk.clone())).await);
             self.told(known, agent.ask(Order::Clock(inner.clock)).await)?;
-            disk?;
+            let rooms = Measured { rooms: disk?, ..Measured::default() };
+            known.within.inner.seen = of_disk(&inner.disk, &rooms);
         }
         Ok(())
     }
 
-    fn told(&self, known: &mut Known, said: Result<Done, String>) -> Result<(), TargetError> {
+    fn told(
+        &self,
+        known: &mut Known,
+        said: Result<Done, String>,
+    ) -> Result<BTreeMap<String, Room>, TargetError> {
         match said {
-            Ok(Done::Held { lapses }) => {
+            Ok(Done::Held { lapses, rooms }) => {
                 known.lapses.extend(lapses);
-                Ok(())
+                Ok(rooms)
             }
             Ok(other) => Err(self.failed(format!("the agent answered {other:?}"))),
             Err(why) => Err(self.failed(why)),
@@ -271,7 +288,14 @@ impl Member {
                 of_disk(disk, &m).into_iter().chain(clocks).collect()
             };
             let measured = measure(agent, folders.collect()).await;
-            found.extend(measured.map_or_else(|why| vec![wrong(why)], findings));
+            found.extend(measured.map_or_else(
+                |why| match known.within.seen_before_its_end(disk) {
+                    // The node ended just now, and the engine has not noticed.
+                    seen if agent.gone.is_cancelled() && !seen.is_empty() => seen,
+                    _ => vec![wrong(why)],
+                },
+                findings,
+            ));
         }
         if found.iter().all(|finding| finding.as_asked) {
             let mut now = self.state.lock().await;
