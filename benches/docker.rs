@@ -1,5 +1,6 @@
 //! What faults cost at a real Docker engine: from the call to the kernel's holding a partition, and to its healing;
-//! partitions of 1 to 50 containers; agents' start and memory; and what was asked of a link against what came.
+//! partitions of 1 to 50 containers; agents' start and memory; what was asked of a link against what came; and the
+//! same of resources, clocks and look-ups.
 //! `cargo bench --bench docker` prints the figures, in milliseconds unless they say otherwise. Needs an engine that
 //! has `debian:bookworm` (`scenarios/images/build` makes it).
 
@@ -10,9 +11,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use firedrill::condition::{Condition, Link, Links, Peer};
+use firedrill::condition::{
+    Condition, Disk, Dns, Link, Links, Load, NamePattern, Peer, Resolution,
+};
 use firedrill::inventory::NodeId;
-use firedrill::quantity::{Bandwidth, Ratio, Span};
+use firedrill::quantity::{Bandwidth, Bytes, Ratio, Span, Throughput};
 use firedrill::target::docker::{Docker, Options, Which, Zones, nodes};
 use firedrill::target::{Target, TargetError};
 use futures::future::try_join_all;
@@ -32,14 +35,14 @@ struct Containers {
 }
 
 impl Containers {
-    fn start(count: usize) -> Outcome<Containers> {
+    fn start(count: usize, options: &[&str]) -> Outcome<Containers> {
         let prefix = format!("firedrill-bench-{:08x}", rand::random::<u32>());
         let mut containers = Containers { prefix, names: vec![] };
         docker(&["network", "create", &containers.prefix])?;
         for n in 0..count {
             let name = format!("{}-{n:02}", containers.prefix);
             let run = ["run", "--detach", "--network", &containers.prefix, "--name", &name];
-            docker(&[&run[..], &["debian:bookworm", "sleep", "infinity"]].concat())?;
+            docker(&[&run[..], options, &["debian:bookworm", "sleep", "infinity"]].concat())?;
             containers.names.push(name);
         }
         Ok(containers)
@@ -134,7 +137,7 @@ fn memory(run: &str) -> Outcome<u64> {
 async fn partitions(folder: &Path) -> Outcome<()> {
     println!("nodes  start  agent  cut: median   p99  healed: median   p99");
     for size in SIZES {
-        let containers = Containers::start(size)?;
+        let containers = Containers::start(size, &[])?;
         let run = format!("bench-{size}");
         let (docker, start) = target(&run, &containers.names, folder).await?;
         let ids: Vec<NodeId> =
@@ -167,7 +170,7 @@ fn round_trip(to: SocketAddr) -> Duration {
 }
 
 async fn accuracy(folder: &Path) -> Outcome<()> {
-    let containers = Containers::start(2)?;
+    let containers = Containers::start(2, &[])?;
     let (docker, _) = target("bench-accuracy", &containers.names, folder).await?;
     let ids: Vec<NodeId> = docker.inventory().nodes().iter().map(|node| node.id.clone()).collect();
     let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
@@ -211,6 +214,70 @@ async fn accuracy(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
+/// Each part of a condition that is not a link's, as a name and as it is asked.
+fn taken() -> Outcome<Vec<(&'static str, Condition)>> {
+    let load = |load| Condition { load, ..Condition::default() };
+    let half = Load { cpu_limit: Some("0.5".parse()?), ..Load::default() };
+    let stress = Load { cpu_workers: 2, cpu_share: Ratio::ALL, ..half.clone() };
+    let memory = Load { memory: Some("64MiB".parse()?), ..Load::default() };
+    let slow: Throughput = "1MiB/s".parse()?;
+    let disk = Load { read_limit: Some(slow), write_limit: Some(slow), ..Load::default() };
+    let full = Disk { full: BTreeMap::from([("/full".to_string(), Bytes::mebibytes(64))]) };
+    let names = BTreeMap::from([(NamePattern::all(), Resolution::Error)]);
+    let mut all = vec![
+        ("processors limited to 0.5", load(half)),
+        ("the same, and two threads of stress", load(stress)),
+        ("64 MiB of memory held", load(memory)),
+        ("disks slowed down to 1 MiB/s", load(disk)),
+        ("32 MiB of disk filled", Condition { disk: full, ..Condition::default() }),
+        ("look-ups failing", Condition { dns: Dns { names }, ..Condition::default() }),
+    ];
+    for offset in ["+100ms", "-10m", "+365days"] {
+        all.push((offset, Condition { clock: offset.parse()?, ..Condition::default() }));
+    }
+    Ok(all)
+}
+
+/// From the call to the answer that it holds, and that it is healed; and what the proof measured.
+async fn resources(folder: &Path) -> Outcome<()> {
+    let own_disk = ["--tmpfs", "/full:size=32m"];
+    let containers = Containers::start(1, &own_disk)?;
+    let (docker, _) = target("bench-resources", &containers.names, folder).await?;
+    let ids: Vec<NodeId> = docker.inventory().nodes().iter().map(|node| node.id.clone()).collect();
+    let id = &ids[0];
+    let all = taken()?;
+    let joined = all.iter().fold(Condition::default(), |sum, (_, part)| sum.join(part.clone()));
+    docker.foresee(BTreeMap::from([(id.clone(), joined)])).await;
+    for (what, condition) in &all {
+        let (mut told, mut healed) = (vec![], vec![]);
+        for _ in 0..ROUNDS / 4 {
+            told.push(apply(&docker, &ids, std::slice::from_ref(condition)).await?);
+            healed.push(apply(&docker, &ids, &[Condition::default()]).await?);
+        }
+        docker.apply(id, condition).await?;
+        let proof = docker.prove(id).await;
+        println!(
+            "{what}: holds after {:.2} (p99 {:.2}), healed after {:.2} (p99 {:.2})",
+            quantile(&mut told, 50),
+            quantile(&mut told, 99),
+            quantile(&mut healed, 50),
+            quantile(&mut healed, 99),
+        );
+        for line in proof.measured.iter().skip(1).filter(|line| !line.starts_with("clients")) {
+            println!("    {}", line.replace(&containers.prefix, "node"));
+        }
+        if condition.load.write_limit.is_some() {
+            let began = Instant::now();
+            let write = ["dd", "if=/dev/zero", "of=/written", "bs=64k", "count=48", "oflag=direct"];
+            self::docker(&[&["exec", &containers.names[0]], &write[..]].concat())?;
+            println!("    3 MiB were written in {:.2} s", began.elapsed().as_secs_f64());
+        }
+        docker.apply(id, &Condition::default()).await?;
+    }
+    docker.stop().await;
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
     if docker(&["image", "inspect", "debian:bookworm"]).is_err() {
         println!("skipped: no Docker engine with the image debian:bookworm");
@@ -220,6 +287,7 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         partitions(folder.path()).await?;
-        accuracy(folder.path()).await
+        accuracy(folder.path()).await?;
+        resources(folder.path()).await
     })
 }

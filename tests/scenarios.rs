@@ -114,6 +114,8 @@ fn the_scenarios_of_each_system_can_be_planned_and_stand_beside_what_they_bring_
         (
             "etcd",
             &[
+                "clock-skew",
+                "disk-full",
                 "leader-datacenter-cut",
                 "leader-datacenter-loss",
                 "rolling-restart",

@@ -396,7 +396,7 @@ fn of_clocks(asked: ClockSkew, clocks: &Clocks) -> Finding {
     let text =
         format!("the clock that a process reads is off by {off:+.6} s (known to {})", ms(*width));
     match (odd.first(), as_asked) {
-        (None, true) => right(format!("{text}; so are those of all {processes} processes")),
+        (None, true) => right(format!("{text}; {processes} of {processes} processes")),
         (Some(first), _) => {
             let count = odd.len();
             wrong(format!(
