@@ -110,7 +110,7 @@ static nanos wall(enum way way) {
 static void *hammer(void *argument) {
   struct counts *c = argument;
   // What a reading may be behind by its nature; and what the true clock may be slewed meanwhile.
-  nanos coarse = c->way == TIME ? SECOND + 20000000 : c->way == COARSE ? 20000000 : 1000, slew = 20000000;
+  nanos coarse = c->way == TIME ? 2 * SECOND : c->way == COARSE ? SECOND : 1000, slew = 20000000;
   nanos last = 0;
   while (!over) {
     nanos before = read_clock(CLOCK_MONOTONIC), truth = 0;

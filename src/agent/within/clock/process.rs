@@ -69,12 +69,25 @@ pub fn name(folder: &Path) -> String {
     fs::read_to_string(folder.join("comm")).unwrap_or_default().trim_end().to_string()
 }
 
-/// Whether it is still a program. The dead who wait to be reaped have an entry, and no memory.
+/// Of a kernel thread's flags in `/proc/PID/stat` (PF_KTHREAD).
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// Whether it is still a program. The dead who wait to be reaped have an entry, and no memory; nor have kernel threads.
 pub fn lives(folder: &Path) -> bool {
     match fs::read(folder.join("auxv")) {
         Ok(vector) => !vector.is_empty(),
-        Err(e) => e.kind() == io::ErrorKind::PermissionDenied,
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
+            flags(&stat).is_some_and(|flags| flags & KERNEL_THREAD == 0)
+        }
+        Err(_) => false,
     }
+}
+
+/// The flags of a process: the ninth field, and the seventh behind its name.
+fn flags(stat: &str) -> Option<u64> {
+    let (_, behind) = stat.rsplit_once(") ")?;
+    behind.split_ascii_whitespace().nth(6)?.parse().ok()
 }
 
 /// Its time namespace, where the kernel has any: monotonic clocks of two are not comparable.
@@ -94,6 +107,15 @@ pub fn is_elsewhere(thread: &Path, memory: &Memory, length: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_thread_is_told_by_its_flags() {
+        let of = |stat| flags(stat).map(|flags| flags & KERNEL_THREAD != 0);
+        assert_eq!(of("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0"), Some(true));
+        assert_eq!(of("7 (a) b) S 1 7 7 0 -1 4194304 0 0"), Some(false));
+        assert_eq!(of("7 (cut"), None);
+        assert!(lives(Path::new("/proc/self")) && !lives(Path::new("/proc/none")));
+    }
 
     #[test]
     fn the_vdso_is_found_in_the_auxiliary_vector_and_nowhere_else() {
