@@ -190,13 +190,13 @@ fn bandwidth_is_what_is_asked() {
 fn a_limit_makes_wait_for_a_quarter_of_a_second_and_loses_the_rest() {
     let Some((lab, mut agent)) = shaping() else { return };
     let (near, far) = lab.udp_pair(0);
-    let mbit = 4;
+    let mbit = 1;
     let bandwidth = Some(Bandwidth::bits(mbit * 1_000_000));
     // What is spared the added time is not spared the limit.
     for reorder in [0.0, 0.5] {
         agent.hold(&shaped(Link { bandwidth, reorder: Ratio::new(reorder), ..Link::default() }));
-        // Three times as much as passes, for two seconds.
-        let (sent, frame) = (2000, [7; 1400]);
+        // Some times as much as passes, even where a machine that emulates another is slow to send it.
+        let (sent, frame) = (800, [7; 1400]);
         far.set_read_timeout(Some(PATIENCE)).unwrap();
         let (came, over) = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -219,6 +219,6 @@ fn a_limit_makes_wait_for_a_quarter_of_a_second_and_loses_the_rest() {
             "limit: {came} of {sent} found room (reorder {reorder}), {rate:.2} of {mbit} Mbit/s"
         );
         assert!(rate < mbit as f64 * 1.4, "{rate}");
-        assert!(came > 80 && came < sent * 9 / 10, "{came}");
+        assert!(came > 40 && came < sent * 9 / 10, "{came}");
     }
 }
