@@ -13,20 +13,24 @@ use crate::lab::*;
 
 /// How many datagrams are sent before those that have come are counted: as many as a socket holds.
 const BATCH: u32 = 50;
+/// How long each is: so that hardly any bit of its frame is one that nobody looks at.
+const LENGTH: usize = 500;
 
 /// Sends numbered datagrams, and says how often each came, until nothing more comes.
 fn arrivals(near: &UdpSocket, far: &UdpSocket, count: u32) -> BTreeMap<u32, u32> {
     let mut came = BTreeMap::new();
     let mut hear = |patience| {
         far.set_read_timeout(Some(patience)).unwrap();
-        let mut bytes = [0; 64];
-        while let Ok(length) = far.hear(&mut bytes) {
-            let number = bytes[..length].try_into().map(u32::from_be_bytes);
+        let mut bytes = [0; LENGTH];
+        while far.hear(&mut bytes).is_ok() {
+            let number = bytes[..4].try_into().map(u32::from_be_bytes);
             *came.entry(number.unwrap()).or_default() += 1;
         }
     };
     for number in 0..count {
-        near.send(&number.to_be_bytes()).unwrap();
+        let mut bytes = [0; LENGTH];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        near.send(&bytes).unwrap();
         if (number + 1) % BATCH == 0 {
             hear(Duration::from_millis(10));
         }
