@@ -1,5 +1,6 @@
 //! What shapes traffic, and what is left of it: devices that come and go, several interfaces, and changes in place.
 
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -159,6 +160,30 @@ fn what_waits_at_a_heal_is_not_lost() {
         far.hear(&mut bytes).unwrap();
         assert_eq!(bytes, [number]);
     }
+}
+
+/// How many frames the far side has received.
+fn received(lab: &Lab) -> u64 {
+    let shown = run(&format!("ip -n {} -s link show wire", lab.far));
+    let figures = shown.lines().skip_while(|line| !line.trim().starts_with("RX:")).nth(1);
+    figures.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn chance_is_of_frames_as_they_are_on_a_wire() {
+    let Some((lab, mut agent)) = shaping() else { return };
+    let (mut near, mut far) = lab.connect(&lab.listener(FAR[0])).unwrap();
+    agent.hold(&shaped(late(Span::millis(1))));
+    // The kernel hands a stream on in pieces of up to 64 kB, and cuts them where they leave.
+    let bytes = vec![7; 2_000_000];
+    let before = received(&lab);
+    std::thread::scope(|scope| {
+        scope.spawn(|| near.write_all(&bytes).unwrap());
+        far.read_exact(&mut vec![0; bytes.len()]).unwrap();
+    });
+    let frames = received(&lab) - before;
+    println!("{} bytes came in {frames} frames", bytes.len());
+    assert!(frames >= bytes.len() as u64 / 1500, "only {frames} frames");
 }
 
 /// How long a datagram is on its way.

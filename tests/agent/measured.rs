@@ -13,20 +13,24 @@ use crate::lab::*;
 
 /// How many datagrams are sent before those that have come are counted: as many as a socket holds.
 const BATCH: u32 = 50;
+/// How long each is: so that hardly any bit of its frame is one that nobody looks at.
+const LENGTH: usize = 500;
 
 /// Sends numbered datagrams, and says how often each came, until nothing more comes.
 fn arrivals(near: &UdpSocket, far: &UdpSocket, count: u32) -> BTreeMap<u32, u32> {
     let mut came = BTreeMap::new();
     let mut hear = |patience| {
         far.set_read_timeout(Some(patience)).unwrap();
-        let mut bytes = [0; 64];
-        while let Ok(length) = far.hear(&mut bytes) {
-            let number = bytes[..length].try_into().map(u32::from_be_bytes);
+        let mut bytes = [0; LENGTH];
+        while far.hear(&mut bytes).is_ok() {
+            let number = bytes[..4].try_into().map(u32::from_be_bytes);
             *came.entry(number.unwrap()).or_default() += 1;
         }
     };
     for number in 0..count {
-        near.send(&number.to_be_bytes()).unwrap();
+        let mut bytes = [0; LENGTH];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        near.send(&bytes).unwrap();
         if (number + 1) % BATCH == 0 {
             hear(Duration::from_millis(10));
         }
@@ -190,13 +194,13 @@ fn bandwidth_is_what_is_asked() {
 fn a_limit_makes_wait_for_a_quarter_of_a_second_and_loses_the_rest() {
     let Some((lab, mut agent)) = shaping() else { return };
     let (near, far) = lab.udp_pair(0);
-    let mbit = 4;
+    let mbit = 1;
     let bandwidth = Some(Bandwidth::bits(mbit * 1_000_000));
     // What is spared the added time is not spared the limit.
     for reorder in [0.0, 0.5] {
         agent.hold(&shaped(Link { bandwidth, reorder: Ratio::new(reorder), ..Link::default() }));
-        // Three times as much as passes, for two seconds.
-        let (sent, frame) = (2000, [7; 1400]);
+        // Some times as much as passes, even where a machine that emulates another is slow to send it.
+        let (sent, frame) = (800, [7; 1400]);
         far.set_read_timeout(Some(PATIENCE)).unwrap();
         let (came, over) = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -219,6 +223,6 @@ fn a_limit_makes_wait_for_a_quarter_of_a_second_and_loses_the_rest() {
             "limit: {came} of {sent} found room (reorder {reorder}), {rate:.2} of {mbit} Mbit/s"
         );
         assert!(rate < mbit as f64 * 1.4, "{rate}");
-        assert!(came > 80 && came < sent * 9 / 10, "{came}");
+        assert!(came > 40 && came < sent * 9 / 10, "{came}");
     }
 }
