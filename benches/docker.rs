@@ -98,7 +98,10 @@ fn partition(ids: &[NodeId]) -> Vec<Condition> {
         let peers = others.iter().cloned().map(Peer::Node);
         let peers: Vec<Peer> = if ids.len() == 1 { vec![Peer::Clients] } else { peers.collect() };
         let links: BTreeMap<Peer, Link> = peers.into_iter().map(|peer| (peer, Link::CUT)).collect();
-        Condition { links: Links { from: links.clone(), to: links }, ..Condition::default() }
+        Condition {
+            links: Links { from: links.clone(), to: links, ..Links::default() },
+            ..Condition::default()
+        }
     };
     (0..ids.len()).map(cut).collect()
 }

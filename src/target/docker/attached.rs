@@ -1,4 +1,5 @@
-//! An agent in a container: this very binary, joined to what it needs of a node, and spoken to over its attach stream. The stream's end ends it, and with it what it held.
+//! An agent in a container: this very binary, joined to what it needs of a node, and spoken to over its attach
+//! stream. The stream's end ends it, and with it what it held.
 
 use std::collections::HashMap;
 use std::pin::Pin;

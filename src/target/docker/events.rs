@@ -142,7 +142,8 @@ fn spawn_visit(up: &Arc<Up>, member: &Member, why: &'static str) {
             let (mut known, why) = (member.state.lock().await, e.to_string());
             let looked = member.look(up.with(), &mut known).await;
             if looked.is_ok() && (!known.now.running || known.now.pid != process) {
-                return; // it ended again meanwhile: that is its own affair, and it is visited when it starts
+                // It ended again meanwhile: that is its own affair, and it is visited when it starts.
+                return;
             }
             // Once, however often an engine that is away is asked.
             if !known.lapses.contains(&why) {
