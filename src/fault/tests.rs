@@ -338,3 +338,91 @@ fn a_rejection_is_of_all_links_both_ways() {
     assert_eq!((links.to.len(), links.from.len()), (5, 5));
     assert!(links.to.values().chain(links.from.values()).all(|l| l.delivery == Delivery::Reject));
 }
+
+#[test]
+fn a_partition_of_ports_cuts_these_and_leaves_the_links() {
+    let fault = serde_json::json!({"partition": {"isolate": ["n1"], "ports": [2380, "client"]}});
+    assert_eq!(spec(serde_json::to_value(spec(fault.clone())).unwrap()), spec(fault.clone()));
+    let effect = strike(fault, None, 1).unwrap();
+    assert_eq!(effect.what, "isolate n1 (dc1) | n2, n3, n4, n5 (only ports 2380, client)");
+    let (n1, n5) = (&effect.conditions["n1"].links, &effect.conditions["n5"].links);
+    let [one, five] = ["n1", "n5"].map(|n| Peer::Node(n.into()));
+    assert!(n1.from.is_empty() && n1.to.is_empty(), "the rest of the links is whole");
+    assert_eq!(n1.ports_to[&five], n5.ports_from[&one]);
+    assert_eq!(n1.ports_from[&five].len(), 2);
+    assert!(!n5.ports_to.contains_key(&Peer::Node("n4".into())));
+}
+
+#[test]
+fn outside_hosts_are_cut_off_from_who_is_named_and_from_nobody_else() {
+    let from = |direction: &str| {
+        let partition = serde_json::json!({
+            "isolate": ["n1"], "outside": ["db.example.com"], "direction": direction,
+        });
+        strike(serde_json::json!({"partition": partition}), None, 1).unwrap()
+    };
+    let outside = Peer::Outside("db.example.com".into());
+    let effect = from("both");
+    assert_eq!(effect.what, "isolate n1 (dc1) from db.example.com");
+    assert_eq!(effect.conditions.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["n1"]);
+    let links = &effect.conditions["n1"].links;
+    assert_eq!((links.to[&outside], links.from[&outside]), (Link::CUT, Link::CUT));
+    assert!(from("to").conditions["n1"].links.from.is_empty());
+    let refused = |partition: serde_json::Value| {
+        let fault = serde_json::json!({ "partition": partition });
+        serde_json::from_value::<Spec>(fault).unwrap_err().to_string()
+    };
+    let alone = serde_json::json!({"halves": ["n1", "n2"], "outside": ["a"]});
+    assert!(refused(alone).contains("give both"));
+    let with_port = serde_json::json!({"isolate": "n1", "outside": ["a:443"]});
+    assert!(refused(with_port).contains("ports stand in `ports`"));
+}
+
+#[test]
+fn what_is_taken_from_a_node_is_told_and_reads_back_as_written() {
+    for (fault, what) in [
+        (
+            serde_json::json!({"cpu-stress": {"nodes": "n1", "workers": 2, "load": "50%"}}),
+            "stress n1 (dc1) with 2 threads at 50%",
+        ),
+        (
+            serde_json::json!({"memory-stress": {"nodes": "n1", "size": "64MiB"}}),
+            "hold 64MiB of the memory of n1 (dc1)",
+        ),
+        (
+            serde_json::json!({"cpu-limit": {"nodes": "n1", "cpus": 0.5}}),
+            "limit n1 (dc1) to 0.5 processors",
+        ),
+        (
+            serde_json::json!({"memory-limit": {"nodes": "n1", "limit": "1GiB"}}),
+            "limit n1 (dc1) to 1GiB of memory",
+        ),
+        (
+            serde_json::json!({"io-throttle": {"nodes": "n1", "write": "1MiB/s"}}),
+            "slow the disks of n1 (dc1) to writing 1MiB/s",
+        ),
+        (
+            serde_json::json!({"disk-full": {"nodes": "n1", "path": "/data"}}),
+            "fill /data of n1 (dc1)",
+        ),
+        (
+            serde_json::json!({"clock-skew": {"nodes": "n1", "offset": "-10m"}}),
+            "set the clock of n1 (dc1) wrong by -10m",
+        ),
+        (
+            serde_json::json!({"dns": {"nodes": "n1", "answer": "error"}}),
+            "let all look-ups of n1 (dc1) fail",
+        ),
+        (
+            serde_json::json!({"dns": {"nodes": "n1", "answer": "wrong", "names": ["*.a"]}}),
+            "let look-ups of *.a of n1 (dc1) lead to 192.0.2.1",
+        ),
+    ] {
+        let read = spec(fault.clone());
+        assert_eq!(spec(serde_json::to_value(&read).unwrap()), read, "{what}");
+        let effect = strike(fault, None, 1).unwrap();
+        assert_eq!(effect.what, what);
+        assert_eq!(names_of(&effect), ["n1"]);
+        assert!(!effect.conditions["n1"].is_healthy(), "{what}");
+    }
+}

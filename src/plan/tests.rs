@@ -320,3 +320,17 @@ drill.yaml:5:37: restarting 5 nodes one by one takes 21s, `for` is 20s
 fn n5() -> Peer {
     Peer::Node(NodeId::new("n5"))
 }
+
+#[test]
+fn what_is_foreseen_of_a_node_is_all_that_it_may_suffer_whoever_leads() {
+    let rest = "faults:
+  - {at: 5s, for: 2s, inject: {kill: {nodes: leader}}}
+  - {at: 10s, for: 2s, inject: {pause: {nodes: n2}}}
+  - {at: 15s, for: 2s, inject: {latency: {nodes: n5, latency: 10ms}}}
+";
+    let foreseen = plan(rest, 1).unwrap().foreseen();
+    assert_eq!(foreseen.len(), 5);
+    assert!(foreseen.values().all(|condition| condition.life == Life::Killed));
+    let late = |node: &str| !foreseen[node].links.is_healthy();
+    assert!(late("n5") && late("n1"), "a link is suffered at both its ends");
+}

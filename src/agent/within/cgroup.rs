@@ -97,7 +97,11 @@ impl Cgroup {
     pub fn limits(&self) -> Limits {
         let read = |(_, name): &(&str, &str)| {
             let text = fs::read_to_string(self.file(name)?).ok()?;
-            Some((name.to_string(), text.trim_end().to_string()))
+            let mut lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
+            if [V1_READ, V1_WRITE, V2_IO].contains(name) {
+                lines.sort_unstable(); // the kernel's own order is that in which they were set
+            }
+            Some((name.to_string(), lines.join("\n")))
         };
         FILES.iter().filter_map(read).collect()
     }
@@ -148,7 +152,9 @@ impl Cgroup {
             }
         }
         let text = lines.iter().map(|(disk, settings)| format!("{disk} {settings}"));
-        limits.insert(file.to_string(), text.collect::<Vec<_>>().join("\n"));
+        let mut text: Vec<String> = text.collect();
+        text.sort_unstable();
+        limits.insert(file.to_string(), text.join("\n"));
         Ok(())
     }
 
@@ -185,7 +191,13 @@ impl Cgroup {
 
     /// Moves a process of this namespace into them: what it takes, it takes from there.
     pub fn take_in(&self, pid: u32) -> Result<(), String> {
-        for folder in self.folders.values() {
+        for (controller, folder) in &self.folders {
+            if controller == "freezer" {
+                continue; // a process that version 1 has frozen cannot be ended
+            }
+            if fs::read_to_string(folder.join("cgroup.freeze")).is_ok_and(|t| t.trim() == "1") {
+                return Err("the node is frozen, and nothing could compute in it".into());
+            }
             fs::write(folder.join("cgroup.procs"), pid.to_string())
                 .map_err(|why| format!("{} takes no more processes: {why}", folder.display()))?;
         }
@@ -247,7 +259,7 @@ fn with_setting(settings: &str, key: &str, most: u64) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// The numbers of the machine's disks: those that hold something and are backed by no other.
+/// The numbers of the machine's disks: those that hold something, and whose data is not in memory.
 fn disks(blocks: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(blocks) else { return vec![] };
     let mut disks = vec![];
@@ -290,6 +302,8 @@ mod tests {
             ("block/loop0/dev", "7:0\n"),
             ("block/sdb/size", "0\n"),
             ("block/sdb/dev", "8:16\n"),
+            ("block/vda/size", "100\n"),
+            ("block/vda/dev", "254:0\n"),
         ] {
             write(file, text);
         }
@@ -318,14 +332,17 @@ mod tests {
                 (V1_QUOTA, "50000"),
                 (V1_PERIOD, "100000"),
                 (V1_MEMORY, "104857600"),
-                (V1_READ, "8:0 1000"),
-                (V1_WRITE, "8:0 2000"),
+                (V1_READ, "254:0 1000\n8:0 1000"),
+                (V1_WRITE, "254:0 2000\n8:0 2000"),
             ]
             .to_vec(),
             [
                 (V2_CPU, "50000 100000"),
                 (V2_MEMORY, "104857600"),
-                (V2_IO, "8:0 rbps=1000 wbps=2000 riops=max wiops=max"),
+                (
+                    V2_IO,
+                    "254:0 rbps=1000 wbps=2000 riops=max wiops=max\n8:0 rbps=1000 wbps=2000 riops=max wiops=max",
+                ),
             ]
             .to_vec(),
         ];
@@ -350,7 +367,9 @@ mod tests {
             ..Load::default()
         };
         let own = group.limits();
-        assert_eq!(group.limited(&own, &wide).unwrap(), own);
+        let limits = group.limited(&own, &wide).unwrap();
+        assert_eq!(limits[V1_MEMORY], own[V1_MEMORY]);
+        assert_eq!(limits[V1_READ], "254:0 1000000000\n8:0 5000");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Filler {
     /// The node's root, as it is seen from here.
     root: PathBuf,
     full: BTreeMap<String, Filled>,
+    /// Which of them were not full for a while, and why; each once.
+    lapses: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ struct Filled {
 
 impl Filler {
     pub(super) fn of(root: &Path) -> Filler {
-        Filler { root: root.to_path_buf(), full: BTreeMap::new() }
+        Filler { root: root.to_path_buf(), full: BTreeMap::new(), lapses: BTreeMap::new() }
     }
 
     /// Keeps exactly these full from now on.
@@ -64,10 +66,17 @@ impl Filler {
 
     /// Fills what became free meanwhile, as far as that is allowed.
     pub(super) fn refill(&mut self) {
-        for filled in self.full.values_mut() {
-            // What cannot be filled shows when it is measured.
-            let _ = filled.fill();
+        for (folder, filled) in &mut self.full {
+            if let Err(why) = filled.fill() {
+                self.lapses.entry(folder.clone()).or_insert(why);
+            }
         }
+    }
+
+    /// Which file systems were not full all the while, since this was asked last.
+    pub(super) fn lapses(&mut self) -> Vec<String> {
+        let lapses = std::mem::take(&mut self.lapses);
+        lapses.into_iter().map(|(folder, why)| format!("{folder} was not full: {why}")).collect()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -117,7 +126,11 @@ impl Filled {
             ));
         }
         let mut piece = room.max(BLOCK);
-        while piece >= BLOCK && self.length + piece <= self.at_most {
+        while piece >= BLOCK {
+            if self.length + piece > self.at_most {
+                piece /= 2;
+                continue;
+            }
             match fallocate(&self.file, none(), self.length, piece) {
                 Ok(()) => self.length += piece,
                 Err(Errno::NOSPC) => piece /= 2,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use super::cgroup::{Cgroup, Limits};
 use super::disk::Filler;
@@ -41,26 +42,32 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
                 node.filler.refill();
             }
             if !node.time.is_idle() {
-                // Who cannot be reached shows when it is measured.
-                let _ = node.time.renew().await;
+                node.time.keep().await;
             }
         }
     });
-    let ended = converse(lease, &hello, &mut Shared(node.clone())).await;
+    let mut shared = Shared { node: node.clone(), orders: JoinSet::new() };
+    let ended = converse(lease, &hello, &mut shared).await;
+    // What is under way is given up; a stress that is starting ends with it.
+    shared.orders.shutdown().await;
     // What holds ends with the process, but for limits: whoever is left gives those back sooner than anybody else.
     node.lock().await.give_back().await;
     ended
 }
 
 /// The node as whoever obeys has it: what takes its time is done aside.
-struct Shared(Arc<Mutex<Node>>);
+struct Shared {
+    node: Arc<Mutex<Node>>,
+    orders: JoinSet<()>,
+}
 
 impl Obedient for Shared {
     type Order = Order;
 
     fn obey(&mut self, id: u64, order: Order, say: &Say) {
-        let (node, say) = (self.0.clone(), say.clone());
-        tokio::spawn(async move {
+        let (node, say) = (self.node.clone(), say.clone());
+        while self.orders.try_join_next().is_some() {}
+        self.orders.spawn(async move {
             let done = match order {
                 Order::Beat => Ok(Done::Beaten), // not behind what takes its time
                 order => node.lock().await.obey(order).await,
@@ -99,11 +106,12 @@ impl Node {
             Order::Disk(disk) => {
                 self.filler.hold(&disk)?;
                 let rooms = self.filler.measure(&disk.full.keys().cloned().collect())?;
-                Ok(Done::Held { lapses: vec![], rooms })
+                Ok(Done::Held { lapses: self.filler.lapses(), rooms })
             }
             Order::Clock(skew) => {
+                let lapses = self.time.lapses();
                 self.time.hold(skew).await?;
-                Ok(Done::Held { lapses: vec![], rooms: BTreeMap::new() })
+                Ok(Done::Held { lapses, rooms: BTreeMap::new() })
             }
             Order::Measure { folders } => self.measure(&folders).await.map(Done::Measured),
         }
@@ -111,12 +119,13 @@ impl Node {
 
     async fn load(&mut self, load: Load, own: Limits) -> Result<Vec<String>, String> {
         let group = group()?;
-        let limits = group.limited(&own, &load)?;
         let mut lapses = vec![];
         lapses.extend(self.stress.as_mut().and_then(Stress::ended));
-        self.own = Some(own);
         let stress = |load: &Load| (load.cpu_workers, load.cpu_share, load.memory);
         let same = stress(&self.load) == stress(&load) && lapses.is_empty();
+        // Known before it is done: what fails half is measured against what was asked, and given back.
+        (self.own, self.load) = (Some(own.clone()), load.clone());
+        let limits = group.limited(&own, &load)?;
         if !same && let Some(old) = self.stress.take() {
             old.stop().await;
         }
@@ -124,7 +133,6 @@ impl Node {
         if self.stress.is_none() && is_stress(&load) {
             self.stress = Some(Stress::start(&load, &group).await?);
         }
-        self.load = load;
         Ok(lapses)
     }
 

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
@@ -23,6 +23,9 @@ pub(super) struct Timekeeper {
     /// Made when it is needed first.
     skewer: Option<Arc<Skewer>>,
     skew: ClockSkew,
+    /// When it was renewed last, and whether it once ran out.
+    renewed: Option<Instant>,
+    lapses: Vec<String>,
 }
 
 impl Timekeeper {
@@ -40,6 +43,7 @@ impl Timekeeper {
             self.skewer = Some(Arc::new(all));
         }
         self.skew = skew;
+        self.renewed = None;
         let held = self.renew().await?;
         match held.refused.first() {
             None => Ok(()),
@@ -54,13 +58,38 @@ impl Timekeeper {
         }
     }
 
+    /// Holds on; what does not hold is a lapse.
+    pub(super) async fn keep(&mut self) {
+        if let Err(why) = self.renew().await {
+            self.lapse(why);
+        }
+    }
+
+    /// When the skew did not hold, since this was asked last.
+    pub(super) fn lapses(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lapses)
+    }
+
+    fn lapse(&mut self, why: String) {
+        if !self.lapses.contains(&why) {
+            self.lapses.push(why);
+        }
+    }
+
     /// Renews the lease of all, and reaches who is new.
-    pub(super) async fn renew(&self) -> Result<Held, String> {
+    async fn renew(&mut self) -> Result<Held, String> {
         let Some(skewer) = self.skewer.clone() else { return Ok(Held::default()) };
         let skew = self.skew;
+        if self.renewed.is_some_and(|last| last.elapsed() >= LEASE) {
+            self.lapse(format!(
+                "the skew of its clock was renewed too late: it ran out after {LEASE:?}"
+            ));
+        }
         // Giving clocks back may wait for threads.
         let held = spawn_blocking(move || skewer.hold(skew, LEASE)).await;
-        held.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+        let held = held.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        self.renewed = (!skew.is_none()).then(Instant::now);
+        Ok(held)
     }
 
     /// What the clocks are: as the processes' memory says, and as one says that was started just now.
@@ -75,13 +104,16 @@ impl Timekeeper {
             let mut witness = Witness::start(witness).map_err(said)?;
             // Answered once, it is executed and has the clock functions that it will have.
             witness.measure().map_err(said)?;
-            skewer.hold(skew, LEASE).map_err(|e| e.to_string())?;
+            let held = skewer.hold(skew, LEASE).map_err(|e| e.to_string())?;
             let seen = witness.measure().map_err(said)?;
             let pid = witness.pid();
             let readings = skewer.measure().map_err(|e| e.to_string())?;
             let readings: Vec<_> = readings.into_iter().filter(|r| r.pid != pid).collect();
-            let odd = readings.iter().filter(|r| r.offset != skew);
+            let odd = readings.iter().filter(|r| r.offset != skew || r.patched == skew.is_none());
             let odd = odd.map(|r| format!("{} (process {}) by {}", r.name, r.pid, r.offset));
+            let refused = held.refused.iter();
+            let odd =
+                odd.chain(refused.map(|r| format!("{} (process {}): {}", r.name, r.pid, r.why)));
             let (wall, width) = (seen.wall, seen.width);
             let off = wall.abs_diff(skew.nanoseconds());
             let bound = u64::try_from((width + SLACK).as_nanos()).unwrap_or(u64::MAX);

@@ -182,35 +182,38 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     if !same_process {
         known.within.forget();
     }
-    member.suffer(with, &mut known).await?;
-    member.be_there(with, &mut known).await;
-    if same_process && stands {
-        return Ok(());
-    }
-    let suffered = known.held.len();
-    let named = !known.names.told.is_healthy();
-    known.agent = None;
-    let moved = up.moved(member, &known);
-    let links = up.links(&known);
-    let wanted = links.len();
-    member.hold(with, &mut known, links).await?;
-    member.resolve(with, &mut known).await?;
-    if suffered > 0 && same_process {
+    let mut moved = false;
+    if !same_process || !stands {
+        let suffered = known.held.len();
+        let named = !known.names.told.is_healthy();
+        known.agent = None;
+        moved = up.moved(member, &known);
+        let links = up.links(&known);
+        let wanted = links.len();
+        member.hold(with, &mut known, links).await?;
+        member.resolve(with, &mut known).await?;
         // A restart is the node's own affair, and its peers held their ends; an agent that went is ours.
-        known.lapses.push(format!(
-            "{why}: {suffered} of its links were whole until a new agent held {wanted} again"
-        ));
+        if suffered > 0 && same_process {
+            known.lapses.push(format!(
+                "{why}: {suffered} of its links were whole until a new agent held {wanted} again"
+            ));
+        }
+        if named && same_process {
+            let whole = "its look-ups were whole until a new agent held them again";
+            known.lapses.push(format!("{why}: {whole}"));
+        }
     }
-    if named && same_process {
-        known
-            .lapses
-            .push(format!("{why}: its look-ups were whole until a new agent held them again"));
-    }
+    // Behind the links, which are there sooner.
+    let suffered = member.suffer(with, &mut known).await;
+    member.be_there(with, &mut known).await;
     drop(known);
-    guard(up, member).await;
+    if !same_process || !stands {
+        guard(up, member).await;
+    }
     if moved {
         up.rewire(&member.id).await?;
     }
+    suffered?;
     let mut known = member.state.lock().await;
     let linked = known.asked.links.is_healthy();
     tokio::select! {

@@ -127,6 +127,7 @@ impl Member {
         let mut known = self.state.lock().await;
         *self.container.lock().unwrap_or_else(PoisonError::into_inner) = now.container.clone();
         known.alone();
+        known.within.is_another();
         known.ready = false;
         known.now = State { pid: 0, ..now };
     }

@@ -345,7 +345,10 @@ impl Target for Docker {
                     member.foresee_names(&mut known, &condition.dns).await;
                 })
             });
+            // Broken off, it leaves answers of the engine's that nobody waits for.
+            up.begun.store(false, Ordering::Release);
             join_all(ready).await;
+            up.begun.store(true, Ordering::Release);
         }
         .boxed()
     }

@@ -192,6 +192,10 @@ async fn tries(
 }
 
 fn answered(what: &str, cut: bool, must: bool, how: Connect, took: Duration) -> Finding {
+    if cut && how == Connect::Silent && took < SILENCE {
+        // The kernel said so at once: that proves nothing of a cut.
+        return wrong(format!("{what}: there is no way to it from there, cut or not"));
+    }
     let text = match how {
         Connect::Accepted => format!("{what}: accepted after {}", ms(took)),
         Connect::Refused => format!("{what}: refused after {}", ms(took)),
@@ -210,7 +214,7 @@ mod tests {
 
     #[test]
     fn silence_proves_a_cut_and_any_answer_that_there_is_none() {
-        let took = Duration::from_millis(300);
+        let took = SILENCE;
         let as_asked = |cut, must, how| answered("a -> b", cut, must, how, took).as_asked;
         use Connect::{Accepted, Refused, Silent};
         assert!(as_asked(true, true, Silent) && as_asked(true, false, Silent));
@@ -219,5 +223,7 @@ mod tests {
         }
         assert!(!as_asked(false, true, Silent), "a node that says nothing is cut off still");
         assert!(as_asked(false, false, Silent), "an outside host may say nothing of its own");
+        let at_once = answered("a -> b", true, false, Silent, Duration::from_millis(1));
+        assert!(!at_once.as_asked, "where there is no way, no cut is proven");
     }
 }

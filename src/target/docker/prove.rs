@@ -69,7 +69,13 @@ impl Up {
                 let down = format!("container {name} is down (exit code {})", now.exit_code);
                 let seen = known.within.seen_before_its_end(&known.asked.disk);
                 // That it ended is told of the node; what it ended of was there, if it was seen before.
-                let proven = !seen.is_empty() && seen.iter().all(|finding| finding.as_asked);
+                let asked = &known.asked;
+                let else_healthy = asked.links.is_healthy()
+                    && asked.load.is_healthy()
+                    && asked.clock.is_none()
+                    && asked.dns.is_healthy();
+                let all_seen = !seen.is_empty() && seen.iter().all(|finding| finding.as_asked);
+                let proven = else_healthy && all_seen;
                 vec![says(proven, down.clone(), down)].into_iter().chain(seen).collect()
             }
             Life::Running => {

@@ -100,17 +100,17 @@ impl Up {
             member.look(self.with(), &mut known).await?;
         }
         member.live(self.with(), &mut known, condition.life).await?;
-        member.find_outside(self.with(), &mut known).await?;
+        // Whatever fails, the rest is done: a part that cannot be injected must not keep another from its heal.
+        let found = member.find_outside(self.with(), &mut known).await;
         let moved = self.moved(member, &known);
         let links = self.links(&known);
-        member.hold(self.with(), &mut known, links).await?;
-        member.resolve(self.with(), &mut known).await?;
-        member.suffer(self.with(), &mut known).await?;
+        let held = member.hold(self.with(), &mut known, links).await;
+        let resolved = member.resolve(self.with(), &mut known).await;
+        let suffered = member.suffer(self.with(), &mut known).await;
         let linked = known.asked.links.is_healthy();
         drop(known);
-        if moved {
-            self.rewire(id).await?;
-        }
+        let rewired = if moved { self.rewire(id).await } else { Ok(()) };
+        found.and(held).and(resolved).and(suffered).and(rewired)?;
         if condition.life == Life::Running {
             let mut known = member.state.lock().await;
             member.await_ready(self.with(), &mut known, linked, false).await?;
@@ -126,8 +126,7 @@ impl Up {
         known: &mut Known,
         condition: &Condition,
     ) -> Option<What> {
-        let down = !condition.life.has_process() || !known.now.running;
-        if down || !condition.load.has_limits() {
+        if !condition.life.has_process() || !condition.load.has_limits() {
             return None;
         }
         let own = member.own_limits(self.with(), known).await.ok()?;

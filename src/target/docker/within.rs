@@ -80,7 +80,7 @@ struct Part<T> {
     /// What was proven last.
     proven: T,
     /// What it measured when it was told, should the node end of it before it is asked.
-    seen: Vec<Finding>,
+    seen: (T, Vec<Finding>),
 }
 
 impl<T: Default + PartialEq> Part<T> {
@@ -97,15 +97,23 @@ impl Within {
         let Within { loads, enters, .. } = *self;
         let proven = (self.load.proven.clone(), self.inner.proven.clone());
         let seen = std::mem::take(&mut self.inner.seen);
-        *self = Within { loads, enters, ..Within::default() };
+        // Started anew, it has the same limits of its own.
+        let own = self.own.take();
+        *self = Within { loads, enters, own, ..Within::default() };
         // What was proven is to be proven healed, by whoever stands there then.
         (self.load.proven, self.inner.proven) = proven;
         self.inner.seen = seen;
     }
 
+    /// It is another container, which may have other limits of its own.
+    pub(super) fn is_another(&mut self) {
+        self.own = None;
+    }
+
     /// What was seen of what is asked before the node ended; nothing, if that does not prove it.
     pub(super) fn seen_before_its_end(&self, asked: &Disk) -> Vec<Finding> {
-        if asked.is_healthy() { vec![] } else { self.inner.seen.clone() }
+        let (inner, seen) = &self.inner.seen;
+        if asked.is_healthy() || inner.disk != *asked { vec![] } else { seen.clone() }
     }
 
     /// Whether an agent ended while it held something.
@@ -232,6 +240,9 @@ impl Member {
         }
         let load = known.asked.load.clone();
         if known.within.load.told != load || known.within.load.is_lost() {
+            if load.has_limits() && known.within.own.is_none() {
+                return Err(self.failed("its own limits could not be written down before"));
+            }
             let own = self.own_limits(with, known).await?;
             let agent = self.loader(with, known).await?;
             known.within.load.told = load.clone();
@@ -244,7 +255,8 @@ impl Member {
             let disk = self.told(known, agent.ask(Order::Disk(inner.disk.clone())).await);
             self.told(known, agent.ask(Order::Clock(inner.clock)).await)?;
             let rooms = Measured { rooms: disk?, ..Measured::default() };
-            known.within.inner.seen = of_disk(&inner.disk, &rooms);
+            let seen = of_disk(&inner.disk, &rooms);
+            known.within.inner.seen = (inner, seen);
         }
         Ok(())
     }
@@ -337,6 +349,9 @@ fn of_load(asked: &Load, own: &Limits, measured: &Measured) -> Vec<Finding> {
         })
     };
     let differing: Vec<String> = wanted.into_iter().flatten().filter_map(differs).collect();
+    if asked.has_limits() && wanted.is_none() {
+        return vec![wrong("its limits were not told".into())];
+    }
     match (differing.is_empty(), asked.has_limits()) {
         (false, _) => found.push(wrong(differing.join("; "))),
         (true, true) => {
