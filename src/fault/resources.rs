@@ -74,8 +74,8 @@ pub struct CpuLimit {
 pub struct MemoryLimit {
     /// Who gets less.
     pub nodes: Nodes,
-    /// The most that it may use. Below what the kernel can take from it, the kernel refuses (version 1 of control groups)
-    /// or kills processes of the node (version 2).
+    /// The most that it may use. Below what the kernel can take from it, the kernel refuses (version 1 of control
+    /// groups), or kills processes of the node (version 2).
     pub limit: Bytes,
 }
 

@@ -341,7 +341,8 @@ mod tests {
                 (V2_MEMORY, "104857600"),
                 (
                     V2_IO,
-                    "254:0 rbps=1000 wbps=2000 riops=max wiops=max\n8:0 rbps=1000 wbps=2000 riops=max wiops=max",
+                    "254:0 rbps=1000 wbps=2000 riops=max wiops=max\n\
+                     8:0 rbps=1000 wbps=2000 riops=max wiops=max",
                 ),
             ]
             .to_vec(),
