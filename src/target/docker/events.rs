@@ -137,11 +137,9 @@ fn spawn_visit(up: &Arc<Up>, member: &Member, why: &'static str) {
         let Some(member) = up.members.get(&id) else { return };
         if let Err(e) = visit(&up, member, why).await {
             tracing::warn!("{e}");
-            let process = member.state.lock().await.now.pid;
-            sleep(AGAIN).await; // the engine may not have noticed yet
             let (mut known, why) = (member.state.lock().await, e.to_string());
-            let looked = member.look(up.with(), &mut known).await;
-            if looked.is_ok() && (!known.now.running || known.now.pid != process) {
+            let process = known.now.pid;
+            if member.has_ended(up.with(), &mut known, process).await {
                 // It ended again meanwhile: that is its own affair, and it is visited when it starts.
                 return;
             }

@@ -33,6 +33,8 @@ use crate::target::{Notice, TargetError};
 
 /// How long the engine may take to make true what it said.
 const SETTLED: Duration = Duration::from_secs(10);
+/// How long it may take to notice that a process has ended.
+const NOTICED: Duration = Duration::from_millis(500);
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long to wait for a node to get ready whose links suffer: it may not be able to.
@@ -257,6 +259,23 @@ impl Member {
                 return Err(
                     self.failed(format!("container {name} does not {what} within {SETTLED:?}"))
                 );
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Whether this process of its has ended, perhaps just now, when the engine has not noticed yet.
+    pub async fn has_ended(&self, with: With<'_>, known: &mut Known, process: i64) -> bool {
+        let deadline = Instant::now() + NOTICED;
+        loop {
+            if self.look(with, known).await.is_err() {
+                return false;
+            }
+            if !known.now.running || known.now.pid != process {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
             }
             sleep(LOOK).await;
         }

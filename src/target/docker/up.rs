@@ -101,16 +101,23 @@ impl Up {
         }
         member.live(self.with(), &mut known, condition.life).await?;
         // Whatever fails, the rest is done: a part that cannot be injected must not keep another from its heal.
+        let process = known.now.pid;
         let found = member.find_outside(self.with(), &mut known).await;
         let moved = self.moved(member, &known);
         let links = self.links(&known);
         let held = member.hold(self.with(), &mut known, links).await;
         let resolved = member.resolve(self.with(), &mut known).await;
         let suffered = member.suffer(self.with(), &mut known).await;
+        let mut told = found.and(held).and(resolved).and(suffered);
+        if told.is_err() && member.has_ended(self.with(), &mut known, process).await {
+            // What it suffered ended with it, and who starts in its place is visited.
+            known.alone();
+            told = Ok(());
+        }
         let linked = known.asked.links.is_healthy();
         drop(known);
         let rewired = if moved { self.rewire(id).await } else { Ok(()) };
-        found.and(held).and(resolved).and(suffered).and(rewired)?;
+        told.and(rewired)?;
         if condition.life == Life::Running {
             let mut known = member.state.lock().await;
             member.await_ready(self.with(), &mut known, linked, false).await?;
