@@ -65,7 +65,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The most that any helper needs to be refused: no capability, no new privilege, no file of its own.
+    /// What every agent is denied: each capability, new privileges, a file system of its own to write to.
     pub fn bare() -> HostConfig {
         HostConfig {
             cap_drop: Some(vec!["ALL".into()]),
