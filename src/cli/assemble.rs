@@ -44,9 +44,8 @@ pub fn target(input: &Input, places: &Places) -> Result<Arc<dyn Target>, CliErro
         scenario::Target::Docker(docker) => {
             return Ok(Arc::new(containers::target(docker, input, places)?));
         }
-        scenario::Target::Kubernetes(_) => {
-            let why = "target kubernetes comes with a later release; drill local or docker";
-            return Err(CliError::Invalid(why.into()));
+        scenario::Target::Kubernetes(spec) => {
+            return Ok(Arc::new(super::cluster::target(spec, input, places)));
         }
     };
     let nodes = input.plan.inventory.nodes().iter().map(|n| (n.id.clone(), n.zone.clone()));

@@ -5,6 +5,7 @@ mod abilities;
 pub mod args;
 mod assemble;
 mod check;
+mod cluster;
 mod completions;
 mod containers;
 pub mod exit;

@@ -109,7 +109,9 @@ impl Drill {
         tokio::select! {
             biased;
             () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
-            () = self.target.foresee(self.options.plan.foreseen()) => {}
+            ready = self.target.foresee(self.options.plan.foreseen()) => {
+                ready.map_err(|e| e.to_string())?;
+            }
         }
         self.tell(Event::NodesReady(inventory.clone()));
         let driver = make_driver(&inventory).map_err(|e| e.to_string())?;

@@ -216,6 +216,12 @@ pub struct Kubernetes {
     /// The label of a machine that names its zone. Default: topology.kubernetes.io/zone.
     #[serde(default = "zone_label_default")]
     pub zone_label: String,
+    /// The ports that clients are told, by name: {client: 2379}.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u16>,
+    /// The agent's image.
+    #[serde(default)]
+    pub agent_image: String,
 }
 
 fn namespace_default() -> String {

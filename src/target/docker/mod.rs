@@ -319,9 +319,12 @@ impl Target for Docker {
         self.bring_up().boxed()
     }
 
-    fn foresee(&self, foreseen: BTreeMap<NodeId, Condition>) -> BoxFuture<'_, ()> {
+    fn foresee(
+        &self,
+        foreseen: BTreeMap<NodeId, Condition>,
+    ) -> BoxFuture<'_, Result<(), TargetError>> {
         async move {
-            let Ok(up) = self.up() else { return };
+            let up = self.up()?;
             let ready = foreseen.into_iter().filter_map(|(node, condition)| {
                 let member = up.members.get(&node)?;
                 let up = &up;
@@ -336,6 +339,7 @@ impl Target for Docker {
             up.begun.store(false, Ordering::Release);
             join_all(ready).await;
             up.begun.store(true, Ordering::Release);
+            Ok(())
         }
         .boxed()
     }
