@@ -35,7 +35,7 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use ability::{is_shaped, shaping};
+pub use ability::{cannot_load, cannot_shape, is_shaped, shaping};
 pub use compose::Compose;
 pub use crash::kill_here;
 pub use discover::{Which, Zones};

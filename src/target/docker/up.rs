@@ -173,14 +173,10 @@ impl Up {
             Peer::Clients => &known.now.gateways,
             Peer::Outside(host) => known.outside.get(host).unwrap_or(&none),
         };
-        let Links { from, to, ports_from, ports_to } = &known.asked.links;
-        let mut sent: BTreeMap<&Peer, Link> = to.iter().map(|(peer, link)| (peer, *link)).collect();
-        if let Some(clients) = from.get(&Peer::Clients) {
-            let both = sent.entry(&Peer::Clients).or_default();
-            *both = both.answering(*clients);
-        }
+        let Links { from, ports_from, ports_to, .. } = &known.asked.links;
         let arriving =
             from.iter().filter_map(|(peer, link)| held(of(peer), Way::In, link.delivery_alone()));
+        let sent = sent(&known.asked.links);
         let sent = sent.into_iter().filter_map(|(peer, link)| held(of(peer), Way::Out, link));
         let of_ports = |(peer, ports): (&Peer, &BTreeSet<Port>), way| {
             let link = held(of(peer), way, Link::CUT)?;
@@ -216,4 +212,15 @@ impl Up {
         });
         join_all(saved).await;
     }
+}
+
+/// What a node's agent does to what the node sends. Clients have no agent: what theirs would do is done to the answers.
+pub(super) fn sent(links: &Links) -> BTreeMap<&Peer, Link> {
+    let mut sent: BTreeMap<&Peer, Link> =
+        links.to.iter().map(|(peer, link)| (peer, *link)).collect();
+    if let Some(clients) = links.from.get(&Peer::Clients) {
+        let both = sent.entry(&Peer::Clients).or_default();
+        *both = both.answering(*clients);
+    }
+    sent
 }
