@@ -44,7 +44,7 @@ pub use leftover::{PROJECT_PREFIX, sweep};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::Shaping;
 use crate::condition::{Condition, Life, Port};
-use crate::inventory::{Inventory, Node, NodeId};
+use crate::inventory::{AddressBook, Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Restore, Target, TargetError};
 use beside::Agent;
 use discover::{Found, State};
@@ -115,6 +115,8 @@ pub struct Docker {
     options: Options,
     notices: mpsc::UnboundedSender<Notice>,
     listener: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
+    /// Where clients look up the nodes.
+    book: Mutex<AddressBook>,
     up: Mutex<Option<Arc<Up>>>,
 }
 
@@ -123,7 +125,7 @@ impl Docker {
     pub fn new(options: Options) -> Docker {
         let (notices, listener) = mpsc::unbounded_channel();
         let (listener, up) = (Mutex::new(Some(listener)), Mutex::default());
-        Docker { options, notices, listener, up }
+        Docker { options, notices, listener, book: Mutex::default(), up }
     }
 
     fn up(&self) -> Result<Arc<Up>, TargetError> {
@@ -158,6 +160,7 @@ impl Docker {
             lost,
             members: found.into_iter().map(member).collect(),
             addresses,
+            book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             begun: AtomicBool::new(false),
             prober,
             ending: CancellationToken::new(),
@@ -327,6 +330,10 @@ impl Target for Docker {
             what.map(|what| Restore::Docker(self.restore(what))).collect()
         }
         .boxed()
+    }
+
+    fn keep_addresses(&self, book: AddressBook) {
+        *self.book.lock().unwrap_or_else(PoisonError::into_inner) = book;
     }
 
     fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>> {
