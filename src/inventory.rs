@@ -1,6 +1,9 @@
 //! Who is there: the nodes of the system under drill, their zones, and where clients reach them.
 //!
-//! Pure. A node keeps its name for the whole drill, whatever happens to its process, address or container.
+//! Pure, but for the [`AddressBook`], in which a target writes while clients read. A node keeps its name for the whole
+//! drill, whatever happens to its process, address or container.
+
+mod address_book;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use address_book::{AddressBook, Endpoints};
 
 /// The name of a node: what the user calls it, stable over restarts. One thin pointer, because a long history
 /// has it in every operation.
@@ -61,9 +66,10 @@ pub struct Node {
     pub id: NodeId,
     /// The zone (datacenter) that it stands in.
     pub zone: String,
-    /// Where clients reach it, by the name of the port (`client`, ...), as `host:port`. Empty while planning.
+    /// Where clients reach it when the drill begins. Empty while planning; what becomes of it, the [`AddressBook`]
+    /// knows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub endpoints: BTreeMap<String, String>,
+    pub endpoints: Endpoints,
 }
 
 /// Every node of the system, ordered by name.

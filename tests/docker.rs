@@ -4,6 +4,7 @@
 mod containers;
 mod runner;
 
+use containers::lone::Lone;
 use containers::{Nodes, docker, engine};
 use runner::eventually;
 use rustix::process::Signal;
@@ -146,4 +147,31 @@ fn a_node_that_is_restarted_under_a_partition_is_still_cut_off() {
     });
     drill.end().expect(3, &["n3 died"]);
     nodes.assert_no_helpers();
+}
+
+/// Another container takes the address while the node is down, so that it comes back with another one.
+#[test]
+fn clients_follow_a_node_that_comes_back_with_another_address() {
+    if !engine() {
+        return;
+    }
+    let lone = Lone::start();
+    let before = lone.address();
+    lone.home.write(
+        "s.yaml",
+        &format!(
+            "name: moved\ntarget: {{docker: {{containers: [{}], ports: {{client: 7000}}}}}}\nworkload: \
+             {{client: store, model: register, workers: 20, rate: 50/s, keys: 5, timeout: 500ms}}\n\
+             steady_state: {{window: 900ms, success: 20%, rate: 10%}}\nfaults:\n  - {{at: 1s, for: 4s, \
+             inject: {{stop: {{nodes: all}}}}}}\nrecover: 6s\nchecks: [linearizable, {{lost-writes: {{max: 0}}}}, \
+             {{recovery: {{within: 5s, from: heal}}}}]\n",
+            lone.name
+        ),
+    );
+    let mut drill = lone.home.start("run s.yaml -v");
+    drill.wait_for("fault 1: injected");
+    lone.stand_at(&before);
+    drill.wait_for("fault 1: healed");
+    assert_ne!(lone.address(), before, "else this test tests nothing");
+    drill.end().expect(0, &[]);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firedrill::history::file::Invocation;
 use firedrill::history::{Call, Message, Outcome, Reply, Stage, Step, Time};
-use firedrill::inventory::{Inventory, Node, NodeId};
+use firedrill::inventory::{AddressBook, Inventory, Node, NodeId};
 use firedrill::workload::client::etcd::Etcd;
 use firedrill::workload::client::{Client, Driver};
 use firedrill::workload::generate::Mix;
@@ -72,7 +72,7 @@ impl Cluster {
     }
 
     fn driver(&self, model: Model, timeout: Duration) -> Etcd {
-        Etcd::new(&self.inventory, model, 5, timeout, "test").unwrap()
+        Etcd::new(&(&self.inventory).into(), model, 5, timeout, "test").unwrap()
     }
 
     /// Returns when the member is gone.
@@ -297,4 +297,23 @@ async fn the_engine_loads_three_members_and_reads_the_same_back_from_each_of_the
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_moved_is_found_where_it_is() {
+    let Some(cluster) = Cluster::start(1) else { return };
+    let n1 = NodeId::new("n1");
+    let closed = format!("127.0.0.1:{}", free_ports(1)[0]);
+    let book = AddressBook::from_iter([(n1.clone(), closed)]);
+    let driver = Etcd::new(&book, Model::Register, 5, 10 * SECOND, "test").unwrap();
+    let mut client = driver.client(0).unwrap();
+    let write = Call::Write { key: 0, value: 7 };
+    assert!(matches!(client.invoke(&write).await, Outcome::Fail(_)), "nobody listens there");
+    assert_eq!(driver.leader().await, None);
+    book.write(&n1, cluster.inventory.get("n1").unwrap().endpoints.clone());
+    driver.prepare().await.unwrap();
+    assert_eq!(ok(&mut client, write).await, Reply::Done);
+    assert_eq!(leader_other_than(&driver, None).await, n1);
+    let replica = driver.read_replica(&n1, &Call::Read { key: 0 }).await;
+    assert_eq!(replica, Some(Outcome::Ok(Reply::Value(Some(7)))));
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firedrill::history::{Call, Outcome, Reply};
-use firedrill::inventory::{Inventory, Node, NodeId};
+use firedrill::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
 use firedrill::workload::Model;
 use firedrill::workload::client::exec::{Exec, Options};
 use firedrill::workload::client::{Client, Driver};
@@ -24,7 +24,7 @@ fn driver(command: &[&str], inventory: Inventory) -> Exec {
 fn patient_driver(command: &[&str], inventory: Inventory, timeout: Duration) -> Exec {
     Exec::new(Options {
         command: command.iter().map(ToString::to_string).collect(),
-        inventory,
+        book: (&inventory).into(),
         model: Model::Register,
         keys: 5,
         timeout,
@@ -300,4 +300,51 @@ async fn the_python_example_fails_definitely_where_nobody_listens() {
     let driver = patient_driver(&["python3", &example], Inventory::new(vec![node]), PATIENT);
     let write = driver.client(0).unwrap().invoke(&Call::Write { key: 1, value: 5 }).await;
     assert!(matches!(&write, Outcome::Fail(why) if why.contains("refused")), "{write:?}");
+}
+
+#[tokio::test]
+async fn a_child_is_told_with_its_next_question_where_a_node_is_now() {
+    let at = |address: &str| Endpoints::from([("client".to_string(), address.to_string())]);
+    let node = Node { id: "n1".into(), zone: "a".into(), endpoints: at("10.0.0.1:7") };
+    // It answers with how often it has been told so far, its greeting included.
+    let script = r#"told=0; i=-1; while read -r line; do i=$((i+1))
+        case "$line" in *endpoints*10.0.0.*) told=$((told+1)) ;; esac
+        [ $i = 0 ] || echo '{"id":'$i',"ok":{"value":'$told'}}'; done"#;
+    let book = AddressBook::from(&Inventory::new(vec![node]));
+    let driver = Exec::new(Options {
+        command: ["sh", "-c", script].map(String::from).into(),
+        book: book.clone(),
+        model: Model::Register,
+        keys: 5,
+        timeout: Duration::from_secs(1),
+        run: "exec-test".into(),
+    });
+    let mut client = driver.client(0).unwrap();
+    let mut told = async || match client.invoke(&READ).await {
+        Outcome::Ok(Reply::Value(Some(times))) => times,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((told().await, told().await), (1, 1));
+    book.write(&"n1".into(), at("10.0.0.2:7"));
+    assert_eq!((told().await, told().await), (2, 2), "once");
+    let mut later = driver.client(1).unwrap();
+    assert_eq!(later.invoke(&READ).await, Outcome::Ok(Reply::Value(Some(1))), "it was greeted");
+}
+
+#[tokio::test]
+async fn the_python_example_follows_a_node_that_moved() {
+    let Some(example) = example() else { return };
+    let store = FakeStore::start();
+    let leader = store.inventory.get("n2").unwrap().endpoints.clone();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let book = AddressBook::from_iter([("n2".into(), closed)]);
+    let command = ["python3", &example].map(String::from).into();
+    let (model, run) = (Model::Register, "exec-test".into());
+    let driver =
+        Exec::new(Options { command, book: book.clone(), model, keys: 5, timeout: PATIENT, run });
+    let mut client = driver.client(0).unwrap();
+    let write = Call::Write { key: 1, value: 5 };
+    assert!(matches!(client.invoke(&write).await, Outcome::Fail(_)));
+    book.write(&"n2".into(), leader);
+    assert_eq!(client.invoke(&write).await, Outcome::Ok(Reply::Done));
 }

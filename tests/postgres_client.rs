@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use firedrill::history::{Call, Outcome, Reply, Step};
-use firedrill::inventory::{Inventory, Node, NodeId};
+use firedrill::inventory::{AddressBook, Inventory, Node, NodeId};
 use firedrill::workload::Model;
 use firedrill::workload::client::postgres::{Login, Postgres};
 use firedrill::workload::client::{Client, Driver};
@@ -140,7 +140,7 @@ impl Pair {
         };
         let inventory = Inventory::new(self.ports.iter().enumerate().map(node).collect());
         let login = Login { user: "postgres".into(), password: None, database: "postgres".into() };
-        Postgres::new(&inventory, login, model, 5, timeout, "test").unwrap()
+        Postgres::new(&(&inventory).into(), login, model, 5, timeout, "test").unwrap()
     }
 }
 
@@ -316,4 +316,22 @@ async fn replicated(driver: &Postgres, value: i64) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("n2 never has {value}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_moved_is_found_where_it_is() {
+    let Some(pair) = Pair::start() else { return };
+    let [n1, closed] = [pair.ports[0], free_ports(1)[0]].map(|port| format!("127.0.0.1:{port}"));
+    let book = AddressBook::from_iter([("n1".into(), closed)]);
+    let login = Login { user: "postgres".into(), password: None, database: "postgres".into() };
+    let driver = Postgres::new(&book, login, Model::Register, 5, 5 * SECOND, "test").unwrap();
+    let mut client = driver.client(0).unwrap();
+    let write = Call::Write { key: 0, value: 7 };
+    assert!(matches!(client.invoke(&write).await, Outcome::Fail(_)), "nobody listens there");
+    book.write(&"n1".into(), [("client".to_string(), n1)].into());
+    driver.prepare().await.unwrap();
+    assert_eq!(ok(&mut client, write).await, Reply::Done);
+    assert_eq!(driver.leader().await, Some("n1".into()));
+    let replica = driver.read_replica(&"n1".into(), &READ).await;
+    assert_eq!(replica, Some(Outcome::Ok(Reply::Value(Some(7)))));
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use firedrill::history::{Call, Message, Outcome, Reply};
-use firedrill::inventory::{Inventory, Node, NodeId};
+use firedrill::inventory::{AddressBook, Inventory, Node, NodeId};
 use firedrill::workload::client::redis::{Options, Redis};
 use firedrill::workload::client::{Client, Driver};
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,7 +102,7 @@ impl Group {
 
     fn driver(&self, timeout: Duration) -> Redis {
         let options = Options { master: "mymaster".into(), username: None, password: None };
-        Redis::new(&self.inventory(), options, timeout, "test").unwrap()
+        Redis::new(&(&self.inventory()).into(), options, timeout, "test").unwrap()
     }
 
     /// Returns when the node is gone.
@@ -280,8 +280,68 @@ async fn a_name_that_no_sentinel_watches_is_told_with_the_remedy() {
     let Some(group) = Group::start(1, 1) else { return };
     group.wait_until("s1", "PING", &["PONG"]);
     let options = Options { master: "other".into(), username: None, password: None };
-    let driver = Redis::new(&group.inventory(), options, SECOND, "test").unwrap();
+    let driver = Redis::new(&(&group.inventory()).into(), options, SECOND, "test").unwrap();
     let failed = driver.client(0).unwrap().invoke(&Call::Write { key: 0, value: 1 }).await;
     let Outcome::Fail(why) = failed else { panic!("{failed:?}") };
     assert!(why.contains("it watches no `other`: give `client: {redis: {master: NAME}}`"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_and_sentinels_that_moved_are_found_where_they_are() {
+    let Some(group) = Group::start(1, 1) else { return };
+    for node in ["r1", "s1"] {
+        group.wait_until(node, "PING", &["PONG"]);
+    }
+    let inventory = group.inventory();
+    let book = AddressBook::default();
+    for node in inventory.nodes() {
+        let closed = |name: &String| (name.clone(), format!("127.0.0.1:{}", free_ports(1)[0]));
+        book.write(&node.id, node.endpoints.keys().map(closed).collect());
+    }
+    let options = Options { master: "mymaster".into(), username: None, password: None };
+    let driver = Redis::new(&book, options, SECOND, "test").unwrap();
+    let mut client = driver.client(0).unwrap();
+    let write = Call::Write { key: 0, value: 7 };
+    assert!(matches!(client.invoke(&write).await, Outcome::Fail(_)), "nobody listens there");
+    for node in inventory.nodes() {
+        book.write(&node.id, node.endpoints.clone());
+    }
+    assert_eq!(ok(&mut client, write.clone()).await, Reply::Done);
+    assert_eq!(client.node(&write), Some("r1".into()));
+    let replica = driver.read_replica(&"r1".into(), &Call::Read { key: 0 }).await;
+    assert_eq!(replica, Some(Outcome::Ok(Reply::Value(Some(7)))));
+}
+
+/// As in a Compose project, whose names only its own containers can resolve.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_that_names_the_primary_by_its_nodes_name_is_understood() {
+    let Some(group) = Group::start(1, 0) else { return };
+    group.wait_until("r1", "PING", &["PONG"]);
+    let sentinel = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = sentinel.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in sentinel.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let (mut stream, mut asked) = (stream, [0; 4096]);
+                while let Ok(length @ 1..) = stream.read(&mut asked) {
+                    // What comes before the question is how the library introduces itself.
+                    let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+                    let answer = match asked.contains("get-master-addr-by-name") {
+                        true => "*2\r\n$2\r\nr1\r\n$4\r\n6379\r\n",
+                        false => "+OK\r\n",
+                    };
+                    stream.write_all(answer.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    let book = AddressBook::from(&group.inventory());
+    book.write(&"s1".into(), [("sentinel".to_string(), address)].into());
+    let options = Options { master: "mymaster".into(), username: None, password: None };
+    let driver = Redis::new(&book, options, SECOND, "test").unwrap();
+    let mut client = driver.client(0).unwrap();
+    let write = Call::Write { key: 0, value: 7 };
+    assert_eq!(ok(&mut client, write.clone()).await, Reply::Done);
+    assert_eq!(client.node(&write), Some("r1".into()));
+    assert_eq!(driver.leader().await, Some("r1".into()));
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::agent::beside::protocol::Shaping;
 use crate::condition::{Condition, Port};
+use crate::control;
 use crate::scenario::{self, Target};
 use crate::target::{docker, local};
 
@@ -32,17 +33,19 @@ impl<'a> Abilities<'a> {
     pub(super) fn cannot(&self, condition: &Condition) -> Option<String> {
         match self.target {
             Target::Local(_) => local::cannot(condition),
-            Target::Docker(spec) if unnamed(spec, condition).is_some() => unnamed(spec, condition),
-            Target::Docker(spec) if docker::is_shaped(condition) => {
-                match self.shaping.get_or_init(|| ask(spec.engine.as_deref())) {
-                    Ok(Shaping::Nothing(why)) => {
-                        Some(format!("its traffic cannot be shaped: {why}"))
-                    }
-                    Ok(Shaping::Netem | Shaping::Tap(_)) | Err(_) => None,
-                }
-            }
-            Target::Docker(_) | Target::Kubernetes(_) => None,
+            Target::Docker(spec) => unnamed(spec, condition)
+                .or_else(|| docker::cannot_load(condition))
+                .or_else(|| self.cannot_shape(spec, condition)),
+            Target::Kubernetes(_) => None,
         }
+    }
+
+    fn cannot_shape(&self, spec: &scenario::Docker, condition: &Condition) -> Option<String> {
+        if !control::is_shaped(condition) {
+            return None;
+        }
+        let said = self.shaping.get_or_init(|| ask(spec.engine.as_deref()));
+        control::cannot_shape(condition, said.as_ref().ok()?)
     }
 
     /// By what links will be shaped, in words; `None` where it did not matter.

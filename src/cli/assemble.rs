@@ -1,6 +1,5 @@
 //! From what a scenario says to what a drill needs: the one place that knows both.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use super::{CliError, containers};
 use crate::check::Spec;
 use crate::drill::{self, Command, MakeDriver, SteadyState, guard::Guard};
 use crate::history::{Header, WorkloadFacts};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::AddressBook;
 use crate::scenario::{self, ClientSpec, Hook, Scenario, Template, TemplateError, Workload};
 use crate::target::{Target, local};
 #[cfg(feature = "postgres")]
@@ -88,32 +87,30 @@ pub fn driver(scenario: &Scenario, run: &str) -> MakeDriver {
     let workload = scenario.workload.clone();
     let run = run.to_string();
     let salt = rand::random(); // tells this run's writes from those of another
-    Box::new(move |inventory: &Inventory| {
+    Box::new(move |book: &AddressBook| {
         let timeout = workload.timeout.0;
         let driver: Arc<dyn Driver> = match workload.client {
             ClientSpec::Store => {
                 let opening = (workload.model == Model::Bank)
                     .then_some((workload.keys.value, Model::OPENING_BALANCE));
-                Arc::new(store::StoreDriver::new(endpoints(inventory), timeout, salt, opening))
+                Arc::new(store::StoreDriver::new(book, timeout, salt, opening))
             }
             ClientSpec::Etcd => {
                 let Workload { model, keys, .. } = workload;
-                Arc::new(etcd::Etcd::new(inventory, model, keys.value, timeout, &run)?)
+                Arc::new(etcd::Etcd::new(book, model, keys.value, timeout, &run)?)
             }
             #[cfg(feature = "redis")]
             ClientSpec::Redis(client) => {
                 let scenario::RedisClient { master, username, password } = client;
                 let options = redis::Options { master, username, password };
-                Arc::new(redis::Redis::new(inventory, options, timeout, &run)?)
+                Arc::new(redis::Redis::new(book, options, timeout, &run)?)
             }
             #[cfg(feature = "postgres")]
             ClientSpec::Postgres(client) => {
                 let scenario::PostgresClient { user, password, database } = client;
                 let Workload { model, keys, .. } = workload;
                 let login = postgres::Login { user, password, database };
-                Arc::new(postgres::Postgres::new(
-                    inventory, login, model, keys.value, timeout, &run,
-                )?)
+                Arc::new(postgres::Postgres::new(book, login, model, keys.value, timeout, &run)?)
             }
             #[cfg(not(feature = "redis"))]
             ClientSpec::Redis(_) => return Err(not_built("redis")),
@@ -121,7 +118,7 @@ pub fn driver(scenario: &Scenario, run: &str) -> MakeDriver {
             ClientSpec::Postgres(_) => return Err(not_built("postgres")),
             ClientSpec::Exec(client) => Arc::new(exec::Exec::new(exec::Options {
                 command: client.command.into(),
-                inventory: inventory.clone(),
+                book: book.clone(),
                 model: workload.model,
                 keys: workload.keys.value,
                 timeout,
@@ -137,14 +134,6 @@ pub fn driver(scenario: &Scenario, run: &str) -> MakeDriver {
 fn not_built(client: &'static str) -> crate::workload::client::ClientError {
     let why = "this firedrill was built without it".into();
     crate::workload::client::ClientError { client, why }
-}
-
-fn endpoints(inventory: &Inventory) -> Vec<(NodeId, String)> {
-    let client = |endpoints: &BTreeMap<String, String>| {
-        endpoints.get("client").or_else(|| endpoints.values().next()).cloned()
-    };
-    let nodes = inventory.nodes().iter();
-    nodes.filter_map(|n| Some((n.id.clone(), client(&n.endpoints)?))).collect()
 }
 
 /// Everything else that a drill needs to know.

@@ -11,6 +11,7 @@ use super::names::Names;
 use super::network::Agent;
 use super::ports::{Cuts, Host};
 use super::prove::LinkStates;
+use super::shaping::sent;
 use crate::agent::beside::protocol::{HeldLink, Order, Way};
 use crate::condition::{Condition, Dns, Link, Links, Peer, Port};
 use crate::inventory::NodeId;
@@ -156,12 +157,8 @@ impl Flank {
             Peer::Clients => &place.clients,
             Peer::Outside(host) => self.outside.get(host).map_or(&none, |host| &host.addresses),
         };
-        let Links { from, to, ports_from, ports_to } = &self.links;
-        let mut sent: BTreeMap<&Peer, Link> = to.iter().map(|(peer, link)| (peer, *link)).collect();
-        if let Some(clients) = from.get(&Peer::Clients) {
-            let both = sent.entry(&Peer::Clients).or_default();
-            *both = both.answering(*clients);
-        }
+        let Links { from, ports_from, ports_to, .. } = &self.links;
+        let sent = sent(&self.links);
         let arriving =
             from.iter().filter_map(|(peer, link)| held(of(peer), Way::In, link.delivery_alone()));
         let sent = sent.into_iter().filter_map(|(peer, link)| held(of(peer), Way::Out, link));

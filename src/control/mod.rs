@@ -12,9 +12,11 @@ mod names;
 mod network;
 mod ports;
 mod prove;
+mod shaping;
 
 pub use attached::{Attached, Input, Lines, NODE_LABEL, RUN_LABEL, Speech, lines};
 pub use flank::{Flank, Place, Proven};
 pub use inside::{Inside, Insider};
 pub use network::{Agent, Network};
 pub use prove::{Field, Standing};
+pub use shaping::{cannot_shape, is_shaped};

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::history::file::{HistoryError, Writer};
 use crate::history::{End, Header};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{AddressBook, NodeId};
 use crate::plan::Plan;
 use crate::quantity::Ratio;
 use crate::target::Target;
@@ -109,8 +109,9 @@ pub struct Ended {
     pub left_behind: Vec<String>,
 }
 
-/// Makes the driver once it is known where the nodes are.
-pub type MakeDriver = Box<dyn FnOnce(&Inventory) -> Result<Arc<dyn Driver>, ClientError> + Send>;
+/// Makes the driver once it is known where the nodes are. Its clients look them up in the book each time that they
+/// connect.
+pub type MakeDriver = Box<dyn FnOnce(&AddressBook) -> Result<Arc<dyn Driver>, ClientError> + Send>;
 
 /// Drills. Fails only if the history cannot be written from the start; everything later is in [`Ended`].
 pub async fn run(

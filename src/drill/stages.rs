@@ -11,7 +11,7 @@ use super::event::{Began, Event, Planned, Stamped};
 use super::reconcile::Reconciler;
 use super::{Drill, MakeDriver};
 use crate::history::{FaultSpan, LoadSpan, NodeEvent, NodeEventKind, Time};
-use crate::inventory::Inventory;
+use crate::inventory::{AddressBook, Inventory};
 use crate::plan::{Binding, PlannedFault};
 use crate::workload::client::Driver;
 use crate::workload::{Sink, engine, final_reads};
@@ -101,6 +101,8 @@ impl Drill {
                 journal.before(restore.into()).map_err(|e| e.to_string())?;
             }
         }
+        let book = AddressBook::default();
+        self.target.keep_addresses(book.clone());
         let inventory = tokio::select! {
             biased;
             () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
@@ -114,7 +116,8 @@ impl Drill {
             }
         }
         self.tell(Event::NodesReady(inventory.clone()));
-        let driver = make_driver(&inventory).map_err(|e| e.to_string())?;
+        book.complete(&inventory);
+        let driver = make_driver(&book).map_err(|e| e.to_string())?;
         tokio::select! {
             biased;
             () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),

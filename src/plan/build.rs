@@ -1,13 +1,13 @@
 //! From a scenario to its plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::blast::{Footprint, excess};
 use super::{BIND, Binding, Omitted, Plan, PlannedFault};
 use crate::condition::Condition;
 use crate::fault::{At, Draw, Effect, FaultError, Place, Scene, Spec};
-use crate::inventory::{Inventory, Node};
+use crate::inventory::{Inventory, Node, NodeId};
 use crate::quantity::{Span, SpanRange};
 use crate::scenario::{Diagnostic, Scenario, Step, When, remedy};
 
@@ -54,6 +54,16 @@ pub fn build(
     })
 }
 
+/// What these may come to, node by node, whichever of them it is.
+fn joined(effects: &[Effect]) -> BTreeMap<NodeId, Condition> {
+    let mut all: BTreeMap<NodeId, Condition> = BTreeMap::new();
+    for (node, condition) in effects.iter().flat_map(|effect| &effect.conditions) {
+        let known = all.remove(node).unwrap_or_default();
+        all.insert(node.clone(), known.join(condition.clone()));
+    }
+    all
+}
+
 struct Builder<'a> {
     scenario: &'a Scenario,
     inventory: &'a Inventory,
@@ -69,6 +79,8 @@ struct Planned {
     /// The step and the injection within it: what decides at equal times.
     order: (usize, usize),
     fault: PlannedFault,
+    /// All that it may come to, whoever leads.
+    conditions: BTreeMap<NodeId, Condition>,
 }
 
 /// One injection, before it is known whom it strikes.
@@ -303,6 +315,7 @@ impl<'a> Builder<'a> {
             Ok(effects) => effects,
             Err(error) => return self.refuse_fault(spec, error),
         };
+        let conditions = joined(&effects);
         // Of several leaders with whom the same nodes are struck, one counts.
         let victims: BTreeSet<BTreeSet<_>> =
             effects.into_iter().map(|effect| effect.victims.into_iter().collect()).collect();
@@ -321,8 +334,40 @@ impl<'a> Builder<'a> {
             }
             return;
         }
+        if let Some(why) = self.beyond(&planned, &conditions) {
+            if occurrence.drawn {
+                let PlannedFault { fault, line, at, .. } = planned;
+                self.omitted.push(Omitted { fault, line, at, why });
+            } else {
+                let help = "let the faults strike one after the other, or weaken one of them";
+                self.refuse(spec.place, why, Some(help.into()));
+            }
+            return;
+        }
         self.footprints.push(footprint);
-        self.planned.push(Planned { order: occurrence.order, fault: planned });
+        self.planned.push(Planned { order: occurrence.order, fault: planned, conditions });
+    }
+
+    /// Why the target cannot do what a fault, which it can do, comes to with those that strike meanwhile.
+    fn beyond(&self, fault: &PlannedFault, own: &BTreeMap<NodeId, Condition>) -> Option<String> {
+        let meanwhile = |p: &&Planned| p.fault.at < fault.end() && fault.at < p.fault.end();
+        let others: Vec<&Planned> = self.planned.iter().filter(meanwhile).collect();
+        let starts = others.iter().map(|p| p.fault.at.max(fault.at));
+        for instant in starts.collect::<BTreeSet<_>>() {
+            let active = |p: &&&Planned| (p.fault.at..p.fault.end()).contains(&instant);
+            for (node, own) in own {
+                let theirs = others.iter().filter(active).filter_map(|p| p.conditions.get(node));
+                let all = theirs.cloned().fold(own.clone(), Condition::join);
+                if let Some(why) = (self.cannot)(&all) {
+                    let (target, at) = (self.scenario.target.kind(), Span(instant));
+                    return Some(format!(
+                        "the target {target} cannot do what {node} is to suffer at {at}, all \
+                         faults together: {why}"
+                    ));
+                }
+            }
+        }
+        None
     }
 
     /// All that it may come to: tried with every node as the leader where that matters.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::condition::Condition;
 use crate::history::NodeEventKind;
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{AddressBook, Inventory, NodeId};
 
 /// What was measured at a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,10 @@ pub trait Target: Send + Sync {
     /// Brings the nodes up where that is the target's business, and waits until each is ready. On an error,
     /// what was brought up is taken down again.
     fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>>;
+    /// Where clients look the nodes up: handed over once, before [`Target::start`]. A target whose nodes may come to
+    /// be reached somewhere else (a container made anew, a pod) writes each down in it when it starts, and at once
+    /// when it moves. For the others the inventory is enough.
+    fn keep_addresses(&self, _book: AddressBook) {}
     /// Gets ready for what nodes may suffer in this drill, so that making it true takes no longer than it must. The
     /// nodes suffer nothing of it. What cannot be got ready says so when it is applied; an error says that the drill
     /// could not be, and ends it before anything is touched.

@@ -2,6 +2,7 @@
 //! its own. Where no engine answers, tests say so; in CI that is an error.
 #![allow(dead_code)] // each test file uses its part of it
 
+pub mod lone;
 pub mod own;
 
 use std::cell::RefCell;

@@ -146,7 +146,7 @@ impl Cluster {
     pub fn driver_of(&self, run: u32) -> StoreDriver {
         let endpoints = (0..self.size)
             .map(|n| (NodeId::new(format!("n{}", n + 1)), self.client_address(n).to_string()));
-        StoreDriver::new(endpoints.collect(), Duration::from_secs(5), run, Some((5, 100)))
+        StoreDriver::new(&endpoints.collect(), Duration::from_secs(5), run, Some((5, 100)))
     }
 
     pub fn client(&self, process: u32) -> Box<dyn Client> {

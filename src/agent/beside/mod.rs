@@ -22,4 +22,5 @@ mod serve;
 mod shaper;
 
 pub use keeper::sweep;
+pub use netem::cannot as netem_cannot;
 pub use serve::serve;

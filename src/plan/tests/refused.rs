@@ -175,3 +175,31 @@ fn what_the_target_cannot_do_is_refused_at_its_place() {
     assert!(found.contains("pause: the target local cannot do this: it has no hands"), "{found}");
     assert!(found.contains("partition: the target local cannot do this"), "{found}");
 }
+
+/// Each of two faults may be possible, and both at once not: they are told so where they overlap, and only there.
+#[test]
+fn what_faults_come_to_together_is_refused_where_they_overlap() {
+    let faults = "faults:
+  - {at: 5s, for: 5s, inject: {latency: {nodes: n1, latency: 1s, jitter: 1s}}}
+  - {at: 8s, for: 5s, inject: {latency: {nodes: leader, latency: 1s, direction: from}}}
+";
+    let late_both_ways = |c: &Condition| {
+        let (from, to) = (c.links.from.get(&Peer::Clients)?, c.links.to.get(&Peer::Clients)?);
+        (!from.is_healthy() && !to.is_healthy()).then(|| "it has one hand".to_string())
+    };
+    let built = |text: &str| {
+        let scenario = Scenario::parse("drill.yaml", &format!("{HEAD}{text}"), &[]).unwrap();
+        let Target::Local(local) = &scenario.target.value else { panic!("not local") };
+        build(&scenario, &local.inventory(), 1, &late_both_ways)
+    };
+    let found = told(built(faults).unwrap_err());
+    let said = "drill.yaml:7:31: the target local cannot do what n1 is to suffer at 8s, all faults \
+                together: it has one hand";
+    assert!(found.starts_with(said), "{found}");
+    assert!(built(&faults.replace("at: 8s", "at: 10s")).is_ok());
+    assert!(built(&faults.replace("leader", "n2")).is_ok());
+    // What chance drew is left out.
+    let drawn = "every: 1s, from: 5s, until: 9s, for: 1s";
+    let plan = built(&faults.replace("at: 8s, for: 5s", drawn)).unwrap();
+    assert!(plan.omitted.iter().any(|o| o.why.contains("one hand")), "{:?}", plan.omitted);
+}

@@ -32,7 +32,7 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use ability::{is_shaped, shaping};
+pub use ability::{cannot_load, shaping};
 pub use compose::Compose;
 pub use crash::kill_here;
 pub use discover::{Which, Zones};
@@ -41,8 +41,8 @@ pub use leftover::{PROJECT_PREFIX, sweep};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::Shaping;
 use crate::condition::{Condition, Life};
-use crate::control::Agent;
-use crate::inventory::{Inventory, Node, NodeId};
+use crate::control::{Agent, is_shaped};
+use crate::inventory::{AddressBook, Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Restore, Target, TargetError};
 use discover::{Found, State};
 use member::{Known, Member};
@@ -101,6 +101,8 @@ pub struct Docker {
     options: Options,
     notices: mpsc::UnboundedSender<Notice>,
     listener: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
+    /// Where clients look up the nodes.
+    book: Mutex<AddressBook>,
     up: Mutex<Option<Arc<Up>>>,
 }
 
@@ -109,7 +111,7 @@ impl Docker {
     pub fn new(options: Options) -> Docker {
         let (notices, listener) = mpsc::unbounded_channel();
         let (listener, up) = (Mutex::new(Some(listener)), Mutex::default());
-        Docker { options, notices, listener, up }
+        Docker { options, notices, listener, book: Mutex::default(), up }
     }
 
     fn up(&self) -> Result<Arc<Up>, TargetError> {
@@ -144,6 +146,7 @@ impl Docker {
             lost,
             members: found.into_iter().map(member).collect(),
             addresses,
+            book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             begun: AtomicBool::new(false),
             prober,
             ending: CancellationToken::new(),
@@ -224,7 +227,7 @@ impl Docker {
     fn devices(&self, up: &Up, condition: &Condition, known: &Known) -> Option<What> {
         let netem = |agent: &Arc<Agent>| agent.hello.shaping == Shaping::Netem;
         // Of an agent that is to come nothing is known yet.
-        let stays = ability::is_shaped(condition) && known.flank.agent.as_ref().is_none_or(netem);
+        let stays = is_shaped(condition) && known.flank.agent.as_ref().is_none_or(netem);
         stays.then(|| What::Devices {
             container: known.now.container.clone(),
             name: known.now.name.clone(),
@@ -313,6 +316,10 @@ impl Target for Docker {
             what.map(|what| Restore::Docker(self.restore(what))).collect()
         }
         .boxed()
+    }
+
+    fn keep_addresses(&self, book: AddressBook) {
+        *self.book.lock().unwrap_or_else(PoisonError::into_inner) = book;
     }
 
     fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>> {

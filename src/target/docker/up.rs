@@ -19,7 +19,7 @@ use super::restore::What;
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::HeldLink;
 use crate::condition::{Condition, Life};
-use crate::inventory::{Inventory, Node, NodeId};
+use crate::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
 use crate::target::{Notice, TargetError};
 
 /// What there is while nodes are up.
@@ -34,6 +34,8 @@ pub(super) struct Up {
     pub(super) members: BTreeMap<NodeId, Member>,
     /// Where each node's traffic comes from and goes to: the last addresses that were known.
     pub(super) addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
+    /// Where clients look up the nodes.
+    pub(super) book: AddressBook,
     /// Whether every agent stood once.
     pub(super) begun: AtomicBool,
     pub(super) ending: CancellationToken,
@@ -66,14 +68,21 @@ impl Up {
         let mut nodes = vec![];
         for member in self.members.values() {
             let known = member.state.lock().await;
-            let ports = self.options.ports.iter();
-            let endpoints = ports.filter_map(|(name, port)| {
-                Some((name.clone(), Member::endpoint(&known.now, *port)?))
-            });
+            let endpoints = self.endpoints(&known);
+            self.book.write(&member.id, endpoints.clone());
             let (id, zone) = (member.id.clone(), member.zone.clone());
-            nodes.push(Node { id, zone, endpoints: endpoints.collect() });
+            nodes.push(Node { id, zone, endpoints });
         }
         Inventory::new(nodes)
+    }
+
+    /// Where clients reach a node now.
+    fn endpoints(&self, known: &Known) -> Endpoints {
+        let ports = self.options.ports.iter();
+        let end = |(name, port): (&String, &u16)| {
+            Some((name.clone(), Member::endpoint(&known.now, *port)?))
+        };
+        ports.filter_map(end).collect()
     }
 
     pub(super) fn member(&self, id: &NodeId) -> Result<&Member, TargetError> {
@@ -137,11 +146,14 @@ impl Up {
         Some(What::Limits { container, name, own })
     }
 
-    /// Writes down where a node is now; whether that is somewhere else than before.
+    /// Writes down where a node is now, for its peers and for clients; whether that is somewhere else than before.
     pub(super) fn moved(&self, member: &Member, known: &Known) -> bool {
         let now = &known.now.addresses;
         if now.is_empty() {
             return false; // a dead node has none, and comes back to its old ones or to new ones
+        }
+        if self.book.write(&member.id, self.endpoints(known)) {
+            tracing::info!("{} is reached somewhere else now", member.id);
         }
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.insert(member.id.clone(), now.clone()).as_ref() != Some(now)

@@ -29,7 +29,8 @@ pub use cluster::Which;
 
 use crate::agent::beside::probe::Prober;
 use crate::condition::{Condition, Life};
-use crate::inventory::{Inventory, Node, NodeId};
+use crate::control::cannot_shape;
+use crate::inventory::{AddressBook, Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Target, TargetError};
 use member::Member;
 use up::Up;
@@ -88,14 +89,15 @@ pub struct Kubernetes {
     notices: mpsc::UnboundedSender<Notice>,
     listener: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
     up: Mutex<Option<Arc<Up>>>,
+    book: Mutex<AddressBook>,
 }
 
 impl Kubernetes {
     /// A target of these options; nothing is done yet.
     pub fn new(options: Options) -> Kubernetes {
         let (notices, listener) = mpsc::unbounded_channel();
-        let (listener, up) = (Mutex::new(Some(listener)), Mutex::default());
-        Kubernetes { options, notices, listener, up }
+        let (up, book) = Default::default();
+        Kubernetes { options, notices, listener: Mutex::new(Some(listener)), up, book }
     }
 
     fn up(&self) -> Result<Arc<Up>, TargetError> {
@@ -123,6 +125,7 @@ impl Kubernetes {
             notices: self.notices.clone(),
             members: found.into_iter().map(member).collect(),
             addresses,
+            book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             machines: Mutex::new(machines),
             wired: AtomicBool::new(false),
             prober,
@@ -162,6 +165,10 @@ impl Kubernetes {
             let agent = member.agent(up.with(), &mut known).await?;
             watching::guard(&up, member, agent.gone.clone());
             if let Some(condition) = foreseen.get(&member.id) {
+                // Known only where an agent stands, and before anything is touched.
+                if let Some(why) = cannot_shape(condition, &agent.hello.shaping) {
+                    return Err(member.failed(why));
+                }
                 let place = known.place();
                 known.flank.foresee_names(&place, &condition.dns).await;
             }
@@ -219,6 +226,10 @@ impl Target for Kubernetes {
             endpoints: BTreeMap::new(),
         };
         Inventory::new(self.options.nodes.iter().map(bare).collect())
+    }
+
+    fn keep_addresses(&self, book: AddressBook) {
+        *self.book.lock().unwrap_or_else(PoisonError::into_inner) = book;
     }
 
     fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>> {

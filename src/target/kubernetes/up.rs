@@ -19,7 +19,7 @@ use super::member::{Known, Member, With};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::HeldLink;
 use crate::condition::{Condition, Life};
-use crate::inventory::{Inventory, Node, NodeId};
+use crate::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
 use crate::target::{Notice, TargetError};
 
 /// What there is while nodes are up.
@@ -32,6 +32,8 @@ pub(super) struct Up {
     pub members: BTreeMap<NodeId, Member>,
     /// Where each node's traffic comes from and goes to: the last addresses that were known.
     pub addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
+    /// Where clients look the nodes up.
+    pub book: AddressBook,
     /// The zones of machines.
     pub machines: Mutex<BTreeMap<String, String>>,
     /// Whether agents of the network are wanted in every pod.
@@ -73,14 +75,20 @@ impl Up {
         let mut nodes = vec![];
         for member in self.members.values() {
             let known = member.state.lock().await;
-            let ports = self.options.ports.iter();
-            let endpoints = ports.filter_map(|(name, port)| {
-                Some((name.clone(), Member::endpoint(&known.now, *port)?))
-            });
+            let endpoints = self.endpoints(&known);
+            self.book.write(&member.id, endpoints.clone());
             let (id, zone) = (member.id.clone(), member.zone.clone());
-            nodes.push(Node { id, zone, endpoints: endpoints.collect() });
+            nodes.push(Node { id, zone, endpoints });
         }
         Inventory::new(nodes)
+    }
+
+    /// Where clients reach a node now.
+    fn endpoints(&self, known: &Known) -> Endpoints {
+        let at = |(name, port): (&String, &u16)| {
+            Some((name.clone(), Member::endpoint(&known.now, *port)?))
+        };
+        self.options.ports.iter().filter_map(at).collect()
     }
 
     pub(super) fn member(&self, id: &NodeId) -> Result<&Member, TargetError> {
@@ -122,12 +130,13 @@ impl Up {
         Ok(())
     }
 
-    /// Writes down where a node is now; whether that is somewhere else than before.
+    /// Writes down where a node is now, for its peers and for clients; whether that is somewhere else than before.
     pub(super) fn moved(&self, member: &Member, known: &Known) -> bool {
         let now = &known.now.addresses;
         if now.is_empty() {
             return false; // a pod that is gone has none, and another comes with others
         }
+        self.book.write(&member.id, self.endpoints(known));
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.insert(member.id.clone(), now.clone()).as_ref() != Some(now)
     }

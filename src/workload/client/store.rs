@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::history::{Call, Outcome, Process};
-use crate::inventory::NodeId;
+use crate::inventory::{AddressBook, NodeId};
 use crate::store::protocol::{Accounts, Redirect, Request, Response, Status};
 
 use super::{Client, ClientError, Driver};
@@ -42,33 +42,35 @@ const DRIVER: Process = Process::MAX;
 /// Knows a cluster of store nodes.
 #[derive(Debug, Clone)]
 pub struct StoreDriver {
-    endpoints: Arc<[(NodeId, String)]>,
+    cluster: Cluster,
     timeout: Duration,
     run: u32,
     accounts: Option<(u32, i64)>,
 }
 
 impl StoreDriver {
-    /// A driver for these nodes, each with the `host:port` where clients reach it. `timeout` is an
-    /// operation's. `run` tells this drill's clients from those of any other that the same data
+    /// A driver for the nodes of this book, each reached at its port `client`, or else at its first
+    /// one by name. `timeout` is an operation's. `run` tells this drill's clients from those of any other that the same data
     /// folders have seen. `accounts` is the number of bank accounts to open and the balance of
     /// each.
     pub fn new(
-        endpoints: Vec<(NodeId, String)>,
+        book: &AddressBook,
         timeout: Duration,
         run: u32,
         accounts: Option<(u32, i64)>,
     ) -> StoreDriver {
-        StoreDriver { endpoints: endpoints.into(), timeout, run, accounts }
+        let reached = book.nodes().into_iter().filter(|node| !book.endpoints(node).is_empty());
+        let cluster = Cluster { nodes: reached.collect(), book: book.clone() };
+        StoreDriver { cluster, timeout, run, accounts }
     }
 
     fn connect(&self, process: Process) -> Result<StoreClient, ClientError> {
-        if self.endpoints.is_empty() {
+        if self.cluster.nodes.is_empty() {
             return Err(failure("there is no node to talk to".into()));
         }
-        let at = usize::try_from(process).unwrap_or(0) % self.endpoints.len();
+        let at = usize::try_from(process).unwrap_or(0) % self.cluster.nodes.len();
         Ok(StoreClient {
-            endpoints: self.endpoints.clone(),
+            cluster: self.cluster.clone(),
             timeout: self.timeout,
             id: u64::from(self.run) << 32 | u64::from(process),
             seq: 0,
@@ -77,9 +79,9 @@ impl StoreDriver {
     }
 
     async fn statuses(&self) -> Vec<Status> {
-        let asked = self.endpoints.iter().map(|(_, address)| async {
+        let asked = self.cluster.nodes.iter().map(|node| async {
             let request = Request::Status { status: true };
-            timeout(STATUS, once::<Status>(address, &request)).await.ok()?.ok()
+            timeout(STATUS, self.cluster.once::<Status>(node, &request)).await.ok()?.ok()
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
@@ -129,10 +131,10 @@ impl Driver for StoreDriver {
         call: &'a Call,
     ) -> BoxFuture<'a, Option<Outcome>> {
         async move {
-            let (_, address) = self.endpoints.iter().find(|(name, _)| name == node)?;
+            self.cluster.nodes.iter().find(|name| *name == node)?;
             let client = u64::from(self.run) << 32 | u64::from(DRIVER);
             let request = Request::Ask { client, seq: 0, call: call.clone(), local: true };
-            let answer = timeout(self.timeout, once::<Response>(address, &request)).await;
+            let answer = timeout(self.timeout, self.cluster.once::<Response>(node, &request)).await;
             Some(match answer {
                 Ok(Ok(Response::Ok(reply))) => Outcome::Ok(reply),
                 Ok(Ok(Response::Fail(why))) => Outcome::Fail(why.into()),
@@ -155,10 +157,31 @@ fn named_leader(statuses: &[Status]) -> Option<NodeId> {
     best.map(|(_, name)| NodeId::new(name))
 }
 
-/// One question over a connection of its own.
-async fn once<T: DeserializeOwned>(address: &str, request: &Request) -> std::io::Result<T> {
-    let mut connection = Connection::open(address).await?;
-    connection.exchange(&line(request)?).await
+/// The nodes, and where they are.
+#[derive(Debug, Clone)]
+struct Cluster {
+    nodes: Arc<[NodeId]>,
+    book: AddressBook,
+}
+
+impl Cluster {
+    /// A connection to a node, where it is now.
+    async fn connect(&self, node: &NodeId) -> std::io::Result<Connection> {
+        let endpoints = self.book.endpoints(node);
+        let address = endpoints.get("client").or_else(|| endpoints.values().next());
+        let nowhere = || std::io::Error::other("it has no address now");
+        Connection::open(address.ok_or_else(nowhere)?).await
+    }
+
+    /// One question over a connection of its own.
+    async fn once<T: DeserializeOwned>(
+        &self,
+        node: &NodeId,
+        request: &Request,
+    ) -> std::io::Result<T> {
+        let mut connection = self.connect(node).await?;
+        connection.exchange(&line(request)?).await
+    }
 }
 
 fn line(request: &Request) -> std::io::Result<Vec<u8>> {
@@ -194,7 +217,7 @@ impl Connection {
 
 /// One process.
 struct StoreClient {
-    endpoints: Arc<[(NodeId, String)]>,
+    cluster: Cluster,
     timeout: Duration,
     id: u64,
     seq: u64,
@@ -228,7 +251,7 @@ impl Client for StoreClient {
 
     fn node(&self, call: &Call) -> Option<NodeId> {
         let at = self.routes[usize::from(call.is_read())].at;
-        self.endpoints.get(at).map(|(name, _)| name.clone())
+        self.cluster.nodes.get(at).cloned()
     }
 }
 
@@ -292,12 +315,12 @@ impl StoreClient {
     async fn attempt(&mut self, route: usize, request: &[u8], limit: Duration) -> Attempt {
         let mut sent = false;
         let route = &mut self.routes[route];
-        let (name, address) = &self.endpoints[route.at];
+        let name = &self.cluster.nodes[route.at];
         let idle = route.connection.take();
         let work = async {
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => Connection::open(address).await?,
+                None => self.cluster.connect(name).await?,
             };
             sent = true;
             let answer = connection.exchange(request).await?;
@@ -317,11 +340,11 @@ impl StoreClient {
 
     fn place(&self, redirect: &Redirect) -> Option<usize> {
         let leader = redirect.leader.as_deref()?;
-        self.endpoints.iter().position(|(name, _)| name.as_str() == leader)
+        self.cluster.nodes.iter().position(|name| name.as_str() == leader)
     }
 
     fn go(&mut self, route: usize, place: usize) {
-        let (place, route) = (place % self.endpoints.len(), &mut self.routes[route]);
+        let (place, route) = (place % self.cluster.nodes.len(), &mut self.routes[route]);
         if place != route.at {
             *route = Route { at: place, connection: None };
         }
@@ -332,7 +355,7 @@ impl StoreClient {
         if sent.is_empty() {
             return Outcome::Fail(format!("never sent within {after}: {last}").into());
         }
-        let names: Vec<&str> = sent.iter().map(|at| self.endpoints[*at].0.as_str()).collect();
+        let names: Vec<&str> = sent.iter().map(|at| self.cluster.nodes[*at].as_str()).collect();
         Outcome::Unknown(
             format!("time-out after {after}; sent to {}; {last}", names.join(", ")).into(),
         )

@@ -63,10 +63,15 @@ fn lacking(what: &str, why: &io::Error) -> String {
     }
 }
 
-/// Why netem cannot do to a link what is asked, if it cannot.
-pub(super) fn cannot(link: &Link) -> Option<String> {
+/// Why the kernel's netem cannot do to a link what is asked, if it cannot, and what it can.
+pub fn cannot(link: &Link) -> Option<String> {
     let jitter = link.jitter;
-    (jitter.0 > JITTER_MAX.0).then(|| format!("netem varies by {JITTER_MAX} at most, not {jitter}"))
+    (jitter.0 > JITTER_MAX.0).then(|| {
+        format!(
+            "the kernel's netem varies a delay by {JITTER_MAX} at most, not by {jitter}; give a \
+             `jitter` of no more"
+        )
+    })
 }
 
 /// The lanes of this namespace.

@@ -11,7 +11,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::inventory::NodeId;
+use crate::inventory::{AddressBook, NodeId};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,12 @@ impl Trouble {
     }
 }
 
-/// A member and where its gateway is, as `host:port`.
-pub(super) type Endpoint = (NodeId, String);
+/// The members, and where their gateways are: each at its endpoint `client`.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) book: AddressBook,
+}
 
 /// What a key holds, and the revision of its last change: 0 if it was never set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,14 +47,14 @@ pub(super) struct Cell {
 /// A connection to one member, and to the next one after it fails.
 pub(super) struct Gateway {
     http: reqwest::Client,
-    endpoints: Arc<[Endpoint]>,
+    members: Arc<Members>,
     at: usize,
 }
 
 impl Gateway {
     /// Starts with the member at `first`, counted round. Connects only when asked something.
     pub(super) fn new(
-        endpoints: Arc<[Endpoint]>,
+        members: Arc<Members>,
         first: usize,
         timeout: Duration,
     ) -> Result<Gateway, String> {
@@ -61,13 +65,13 @@ impl Gateway {
             .connect_timeout(timeout / 2) // so that a black hole is a definite failure
             .build()
             .map_err(|e| format!("no http client: {}", innermost(&e)))?;
-        let at = first.checked_rem(endpoints.len()).unwrap_or(0);
-        Ok(Gateway { http, endpoints, at })
+        let at = first.checked_rem(members.nodes.len()).unwrap_or(0);
+        Ok(Gateway { http, members, at })
     }
 
     /// The member that is asked next.
     pub(super) fn node(&self) -> Option<&NodeId> {
-        self.endpoints.get(self.at).map(|(node, _)| node)
+        self.members.nodes.get(self.at)
     }
 
     /// Asks until the deadline. After trouble the next request goes to the next member.
@@ -77,11 +81,14 @@ impl Gateway {
         body: &Value,
         deadline: Instant,
     ) -> Result<Value, Trouble> {
-        let Some((node, address)) = self.endpoints.get(self.at) else {
-            return Err(Trouble::definite("etcd has no member with a client address"));
+        let Some(node) = self.members.nodes.get(self.at) else {
+            return Err(Trouble::definite("etcd has no member"));
         };
-        let url = format!("http://{address}/v3/{path}");
+        // Where it is now; a connection to where it was is not used any more.
+        let address = self.members.book.endpoint(node, "client");
         let asked = async {
+            let address = address.ok_or_else(|| Trouble::definite("it has no address now"))?;
+            let url = format!("http://{address}/v3/{path}");
             let response = self.http.post(url).json(body).send().await.map_err(|e| lost(&e))?;
             let status = response.status().as_u16();
             let text = response.bytes().await.map_err(|e| lost(&e))?;
@@ -93,7 +100,7 @@ impl Gateway {
         };
         answer.map_err(|trouble| {
             let why = format!("{node}: {}", trouble.why);
-            self.at = (self.at + 1) % self.endpoints.len();
+            self.at = (self.at + 1) % self.members.nodes.len();
             Trouble { why, ..trouble }
         })
     }

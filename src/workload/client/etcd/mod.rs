@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use super::{Client, ClientError, Driver};
 use crate::history::{Call, Outcome, Process};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{AddressBook, NodeId};
 use crate::workload::Model;
-use gateway::{Endpoint, Gateway, unchanged};
+use gateway::{Gateway, Members, unchanged};
 use objects::Objects;
 
 const NAME: &str = "etcd";
@@ -35,7 +35,7 @@ const STATUS: Duration = Duration::from_millis(500);
 /// Asks etcd.
 #[derive(Debug, Clone)]
 pub struct Etcd {
-    endpoints: Arc<[Endpoint]>,
+    members: Arc<Members>,
     objects: Objects,
     model: Model,
     keys: u32,
@@ -48,33 +48,33 @@ impl Etcd {
         Model::all()
     }
 
-    /// A driver for the members of the inventory, each at its endpoint `client`. `run` keeps runs apart in one
+    /// A driver for the members in this book, each at its endpoint `client`. `run` keeps runs apart in one
     /// etcd; `keys` is the number of accounts of a bank. Fails where a member has no such endpoint.
     pub fn new(
-        inventory: &Inventory,
+        book: &AddressBook,
         model: Model,
         keys: u32,
         timeout: Duration,
         run: &str,
     ) -> Result<Etcd, ClientError> {
-        let endpoint = |node: &crate::inventory::Node| {
-            let address = node.endpoints.get("client").cloned();
-            address.map(|address| (node.id.clone(), address)).ok_or_else(|| {
-                let known: Vec<_> = node.endpoints.keys().map(String::as_str).collect();
+        let nodes = book.nodes();
+        for node in &nodes {
+            let known = book.endpoints(node).into_keys().collect::<Vec<_>>();
+            if !known.iter().any(|name| name == "client") {
                 let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
-                error(format!("node {} has no endpoint `client` (it has: {known})", node.id))
-            })
-        };
-        let endpoints: Vec<_> = inventory.nodes().iter().map(endpoint).collect::<Result<_, _>>()?;
-        if endpoints.is_empty() {
+                let what = "has no endpoint `client`";
+                return Err(error(format!("node {node} {what} (it has: {known})")));
+            }
+        }
+        if nodes.is_empty() {
             return Err(error("there is no node to ask".into()));
         }
-        let objects = Objects::new(run);
-        Ok(Etcd { endpoints: endpoints.into(), objects, model, keys, timeout })
+        let members = Arc::new(Members { nodes, book: book.clone() });
+        Ok(Etcd { members, objects: Objects::new(run), model, keys, timeout })
     }
 
     fn gateway(&self, first: usize) -> Result<Gateway, ClientError> {
-        Gateway::new(Arc::clone(&self.endpoints), first, self.timeout).map_err(error)
+        Gateway::new(Arc::clone(&self.members), first, self.timeout).map_err(error)
     }
 
     /// Opens the accounts of a bank that are not open; for other models asks one thing, to see that etcd answers.
@@ -131,8 +131,8 @@ impl Driver for Etcd {
 
     fn leader(&self) -> BoxFuture<'_, Option<NodeId>> {
         Box::pin(async {
-            let asked = (0..self.endpoints.len()).map(|place| self.status(place));
-            elect(&self.endpoints, &join_all(asked).await)
+            let asked = (0..self.members.nodes.len()).map(|place| self.status(place));
+            elect(&self.members.nodes, &join_all(asked).await)
         })
     }
 
@@ -143,7 +143,7 @@ impl Driver for Etcd {
     ) -> BoxFuture<'a, Option<Outcome>> {
         Box::pin(async move {
             let deadline = Instant::now() + self.timeout;
-            let place = self.endpoints.iter().position(|(id, _)| id == node)?;
+            let place = self.members.nodes.iter().position(|id| id == node)?;
             let mut etcd = match self.gateway(place) {
                 Ok(etcd) => etcd,
                 Err(e) => return Some(Outcome::Fail(e.why.into())),
@@ -155,7 +155,7 @@ impl Driver for Etcd {
 }
 
 /// The member that more than half of those that answered take for the leader.
-fn elect(endpoints: &[Endpoint], answers: &[Option<(String, Option<String>)>]) -> Option<NodeId> {
+fn elect(nodes: &[NodeId], answers: &[Option<(String, Option<String>)>]) -> Option<NodeId> {
     let mut votes = BTreeMap::<&str, usize>::new();
     let heard = answers.iter().flatten();
     heard.clone().filter_map(|(_, leader)| leader.as_deref()).for_each(|leader| {
@@ -164,7 +164,7 @@ fn elect(endpoints: &[Endpoint], answers: &[Option<(String, Option<String>)>]) -
     let (leader, _) = votes.into_iter().find(|(_, n)| 2 * n > heard.clone().count())?;
     let is_leader = |answer: &Option<(String, _)>| matches!(answer, Some((id, _)) if id == leader);
     let place = answers.iter().position(is_leader)?;
-    endpoints.get(place).map(|(node, _)| node.clone())
+    nodes.get(place).cloned()
 }
 
 /// One process's connection.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
 use super::protocol::{Answer, Question};
+use crate::inventory::AddressBook;
 
 /// The longest answer that is read, in bytes.
 const LONGEST_LINE: usize = 64 << 20;
@@ -29,6 +30,25 @@ pub(super) struct Lost {
     pub(super) asked: bool,
 }
 
+/// Where the nodes are, as the child is told it: in its greeting, and with its next question once it is otherwise.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) book: AddressBook,
+    /// Of what edition it was told.
+    pub(super) told: u64,
+}
+
+impl News {
+    fn question(&mut self, question: &Question<'_>, id: u64) -> String {
+        if self.book.edition() == self.told {
+            return question.line(id, None);
+        }
+        let (edition, endpoints) = self.book.read();
+        self.told = edition;
+        question.line(id, Some(&endpoints))
+    }
+}
+
 /// A child process that answers questions, one at a time.
 #[derive(Debug)]
 pub(super) struct Child {
@@ -37,6 +57,7 @@ pub(super) struct Child {
     output: FramedRead<ChildStdout, LinesCodec>,
     /// What is still to be said before the next question.
     greeting: String,
+    news: News,
     last_id: u64,
     /// Why nothing can be asked any more.
     broken: Option<String>,
@@ -47,6 +68,7 @@ impl Child {
     pub(super) fn start(
         command: &[String],
         greeting: String,
+        news: News,
         run: &str,
         label: &str,
     ) -> Result<Child, String> {
@@ -73,7 +95,7 @@ impl Child {
         };
         tokio::spawn(log(errors, label.to_string()));
         let output = FramedRead::new(output, LinesCodec::new_with_max_length(LONGEST_LINE));
-        Ok(Child { process, input, output, greeting, last_id: 0, broken: None })
+        Ok(Child { process, input, output, greeting, news, last_id: 0, broken: None })
     }
 
     /// How much longer the next answer may take, since the program may still be starting.
@@ -113,7 +135,7 @@ impl Child {
 
     async fn exchange(&mut self, question: &Question<'_>) -> Result<Answer, String> {
         let mut text = std::mem::take(&mut self.greeting);
-        text.push_str(&question.line(self.last_id));
+        text.push_str(&self.news.question(question, self.last_id));
         if self.input.write_all(text.as_bytes()).await.is_err() {
             return Err(self.end().await);
         }

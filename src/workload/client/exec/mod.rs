@@ -16,9 +16,9 @@ use tokio::sync::Mutex;
 
 use super::{Client, ClientError, Driver};
 use crate::history::{Call, Outcome, Process, Reply};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{AddressBook, NodeId};
 use crate::workload::Model;
-use child::{Child, Lost};
+use child::{Child, Lost, News};
 use protocol::{Answer, Hello, Question};
 
 const NAME: &str = "exec";
@@ -30,12 +30,12 @@ const PREPARE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_millis(100);
 
 /// What clients of the user's own are given.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The program and its arguments; found in PATH unless it has a slash.
     pub command: Vec<String>,
     /// The nodes and where they are reached.
-    pub inventory: Inventory,
+    pub book: AddressBook,
     /// The kind of object that the clients work on.
     pub model: Model,
     /// How many objects the clients work on at a time.
@@ -72,10 +72,12 @@ impl Exec {
     }
 
     fn start(&self, process: Option<Process>) -> Result<Child, String> {
-        let Options { command, inventory, model, keys, timeout, run } = &*self.options;
-        let hello = Hello::line(process, inventory, *timeout, *model, *keys);
+        let Options { command, book, model, keys, timeout, run } = &*self.options;
+        let (edition, endpoints) = book.read();
+        let hello = Hello::line(process, &endpoints, *timeout, *model, *keys);
+        let news = News { book: book.clone(), told: edition };
         let label = process.map_or_else(|| "exec".to_string(), |p| format!("exec {p}"));
-        Child::start(command, hello, run, &label)
+        Child::start(command, hello, news, run, &label)
     }
 
     /// Asks the desk; a broken one is replaced first.

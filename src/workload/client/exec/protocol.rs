@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::history::{Call, Outcome, Process, Reply, Step};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{Endpoints, NodeId};
 use crate::workload::Model;
 
 /// The version of the protocol.
@@ -19,7 +19,7 @@ pub(super) struct Hello<'a> {
     version: u32,
     /// Whom the child works for; `None`: only for questions about the system.
     process: Option<Process>,
-    endpoints: BTreeMap<&'a NodeId, &'a BTreeMap<String, String>>,
+    endpoints: &'a BTreeMap<NodeId, Endpoints>,
     timeout_ms: u64,
     model: Model,
     keys: u32,
@@ -29,12 +29,11 @@ impl Hello<'_> {
     /// The line, with its end.
     pub(super) fn line(
         process: Option<Process>,
-        inventory: &Inventory,
+        endpoints: &BTreeMap<NodeId, Endpoints>,
         timeout: std::time::Duration,
         model: Model,
         keys: u32,
     ) -> String {
-        let endpoints = inventory.nodes().iter().map(|node| (&node.id, &node.endpoints)).collect();
         let timeout_ms = timeout.as_millis() as u64;
         let hello = Hello { version: VERSION, process, endpoints, timeout_ms, model, keys };
         #[derive(Serialize)]
@@ -60,15 +59,17 @@ pub(super) enum Question<'a> {
 }
 
 impl Question<'_> {
-    /// The line, with its end.
-    pub(super) fn line(&self, id: u64) -> String {
+    /// The line, with its end. `endpoints`: where the nodes are, if that is news to the child.
+    pub(super) fn line(&self, id: u64, endpoints: Option<&BTreeMap<NodeId, Endpoints>>) -> String {
         #[derive(Serialize)]
         struct Asked<'a> {
             id: u64,
             #[serde(flatten)]
             question: &'a Question<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            endpoints: Option<&'a BTreeMap<NodeId, Endpoints>>,
         }
-        line(&Asked { id, question: self })
+        line(&Asked { id, question: self, endpoints })
     }
 }
 
@@ -178,24 +179,24 @@ fn reply_fits(call: &Call, reply: &Reply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::Node;
 
     const READ: Question = Question::Call { call: &Call::Read { key: 1 } };
     const LEADER: Question = Question::Leader { leader: true };
 
     #[test]
     fn the_lines_are_those_of_the_documentation() {
-        let endpoints = [("client".to_string(), "127.0.0.1:7".to_string())].into();
-        let node = Node { id: "n1".into(), zone: "a".into(), endpoints };
-        let inventory = Inventory::new(vec![node]);
+        let at = |address: &str| Endpoints::from([("client".to_string(), address.to_string())]);
+        let nodes = BTreeMap::from([(NodeId::new("n1"), at("127.0.0.1:7"))]);
+        let moved = BTreeMap::from([(NodeId::new("n1"), at("10.0.0.9:7"))]);
         let second = std::time::Duration::from_secs(1);
         let n1 = NodeId::new("n1");
         let lines = [
-            Hello::line(Some(3), &inventory, second, Model::Register, 5),
-            READ.line(1),
-            LEADER.line(2),
-            Question::Replica { replica: &n1, call: &Call::Balances }.line(3),
-            Question::Prepare { prepare: true }.line(4),
+            Hello::line(Some(3), &nodes, second, Model::Register, 5),
+            READ.line(1, None),
+            LEADER.line(2, None),
+            Question::Replica { replica: &n1, call: &Call::Balances }.line(3, None),
+            Question::Prepare { prepare: true }.line(4, None),
+            READ.line(5, Some(&moved)),
         ];
         let documented = include_str!("../../../../docs/exec-client.md");
         for line in lines {

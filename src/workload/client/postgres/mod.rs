@@ -18,10 +18,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Client, ClientError, Driver};
 use crate::history::{Call, Outcome, Process};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{AddressBook, NodeId};
 use crate::workload::Model;
 use objects::Objects;
-use session::{Endpoint, Search, Servers, Session};
+use session::{Search, Servers, Session, host_and_port};
 
 const NAME: &str = "postgres";
 
@@ -53,32 +53,33 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// A driver for the nodes of the inventory, each at its endpoint `client`. `run` keeps runs apart in one
+    /// A driver for the nodes in this book, each at its endpoint `client`. `run` keeps runs apart in one
     /// database; `keys` is the number of accounts of a bank. Fails where a node has no such endpoint.
     pub fn new(
-        inventory: &Inventory,
+        book: &AddressBook,
         login: Login,
         model: Model,
         keys: u32,
         timeout: Duration,
         run: &str,
     ) -> Result<Postgres, ClientError> {
-        let endpoint = |node: &crate::inventory::Node| {
-            let known: Vec<_> = node.endpoints.keys().map(String::as_str).collect();
-            let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
-            let Some(address) = node.endpoints.get("client") else {
+        let nodes = book.nodes();
+        for node in &nodes {
+            let endpoints = book.endpoints(node);
+            let Some(address) = endpoints.get("client") else {
+                let known: Vec<_> = endpoints.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
                 let what = "has no endpoint `client`";
-                return Err(error(format!("node {} {what} (it has: {known})", node.id)));
+                return Err(error(format!("node {node} {what} (it has: {known})")));
             };
-            Endpoint::new(node.id.clone(), address).ok_or_else(|| {
-                error(format!("node {}: its endpoint `{address}` is not host:port", node.id))
-            })
-        };
-        let endpoints: Vec<_> = inventory.nodes().iter().map(endpoint).collect::<Result<_, _>>()?;
-        if endpoints.is_empty() {
+            host_and_port(address).ok_or_else(|| {
+                error(format!("node {node}: its endpoint `{address}` is not host:port"))
+            })?;
+        }
+        if nodes.is_empty() {
             return Err(error("there is no node to ask".into()));
         }
-        let servers = Arc::new(Servers::new(endpoints, &login));
+        let servers = Arc::new(Servers::new(nodes, book, &login));
         Ok(Postgres { servers, objects: Objects::new(run), model, keys, timeout })
     }
 

@@ -14,30 +14,21 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::Login;
-use crate::inventory::NodeId;
+use crate::inventory::{AddressBook, NodeId};
 
-/// Where a node's server is.
-#[derive(Debug, Clone)]
-pub(super) struct Endpoint {
-    node: NodeId,
-    host: String,
-    port: u16,
-}
-
-impl Endpoint {
-    /// `None`: the address is not `host:port`.
-    pub(super) fn new(node: NodeId, address: &str) -> Option<Endpoint> {
-        let (host, port) = address.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
-        Some(Endpoint { node, host, port: port.parse().ok()? })
-    }
+/// The parts of an address. `None`: it is not `host:port`.
+pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
 }
 
 /// A node's server, and how one logs in there.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) node: NodeId,
-    config: Config,
+    login: Config,
+    /// Where it is: at the node's endpoint `client`.
+    book: AddressBook,
 }
 
 /// All of them.
@@ -49,18 +40,15 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// There is at least one endpoint.
-    pub(super) fn new(endpoints: Vec<Endpoint>, login: &Login) -> Servers {
-        let server = |Endpoint { node, host, port }| {
-            let mut config = Config::new();
-            config.host(host).port(port).user(&login.user).dbname(&login.database);
-            config.application_name("firedrill");
-            if let Some(password) = &login.password {
-                config.password(password);
-            }
-            Server { node, config }
-        };
-        let all = endpoints.into_iter().map(server).collect();
+    /// There is at least one node.
+    pub(super) fn new(nodes: Vec<NodeId>, book: &AddressBook, login: &Login) -> Servers {
+        let mut config = Config::new();
+        config.user(&login.user).dbname(&login.database).application_name("firedrill");
+        if let Some(password) = &login.password {
+            config.password(password);
+        }
+        let server = |node| Server { node, login: config.clone(), book: book.clone() };
+        let all = nodes.into_iter().map(server).collect();
         Servers { all, known: AtomicUsize::new(usize::MAX) }
     }
 
@@ -128,7 +116,10 @@ impl Drop for Search {
 impl Server {
     /// A new session; one that may write, or any.
     pub(super) async fn session(&self, writable: bool) -> Result<Session, String> {
-        let mut config = self.config.clone();
+        let address = self.book.endpoint(&self.node, "client").ok_or("it has no address now")?;
+        let (host, port) = host_and_port(&address).ok_or("its address is not host:port")?;
+        let mut config = self.login.clone();
+        config.host(host).port(port);
         if writable {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }

@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 
 use super::session::undone;
 use super::*;
-use crate::inventory::Node;
+use crate::inventory::{Inventory, Node};
 
 #[test]
 fn the_primary_of_the_newest_timeline_leads() {
@@ -36,7 +36,7 @@ fn a_node_without_a_client_address_is_named_with_what_it_has() {
         let login = Login { user: "u".into(), password: None, database: "d".into() };
         let inventory = Inventory::new(vec![node]);
         let second = Duration::from_secs(1);
-        let made = Postgres::new(&inventory, login, Model::Register, 1, second, "run");
+        let made = Postgres::new(&(&inventory).into(), login, Model::Register, 1, second, "run");
         made.err().map(|e| e.to_string()).unwrap_or_default()
     };
     let expected = "client `postgres`: node n1 has no endpoint `client` (it has: peer)";

@@ -20,9 +20,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Client, ClientError, Driver};
 use crate::history::{Call, Outcome, Process};
-use crate::inventory::{Inventory, NodeId};
+use crate::inventory::{AddressBook, NodeId};
 use objects::Objects;
-use primary::{Directory, Link, Place};
+use primary::{Directory, Link, SENTINEL, SERVER};
 
 const NAME: &str = "redis";
 
@@ -54,39 +54,31 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A driver for the nodes of the inventory: servers at `client`, Sentinels at `sentinel`; a node may have
+    /// A driver for the nodes in this book: servers at `client`, Sentinels at `sentinel`; a node may have
     /// both endpoints and be but one of them. `run` keeps runs apart in one Redis. Fails where no node can be a
     /// server.
     pub fn new(
-        inventory: &Inventory,
+        book: &AddressBook,
         options: Options,
         timeout: Duration,
         run: &str,
     ) -> Result<Redis, ClientError> {
-        let place = |node: &crate::inventory::Node| {
-            let endpoint = |name: &str| node.endpoints.get(name).cloned();
-            let known: Vec<_> = node.endpoints.keys().map(String::as_str).collect();
-            let place = Place {
-                node: node.id.clone(),
-                server: endpoint("client"),
-                sentinel: endpoint("sentinel"),
-            };
-            match place.server.is_some() || place.sentinel.is_some() {
-                true => Ok(place),
-                false => {
-                    let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                    let what = "has no endpoint `client`, and none `sentinel`";
-                    Err(error(format!("node {} {what} (it has: {known})", node.id)))
-                }
+        let nodes = book.nodes();
+        for node in &nodes {
+            let endpoints = book.endpoints(node);
+            if ![SERVER, SENTINEL].iter().any(|port| endpoints.contains_key(*port)) {
+                let known: Vec<_> = endpoints.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                let what = "has no endpoint `client`, and none `sentinel`";
+                return Err(error(format!("node {node} {what} (it has: {known})")));
             }
-        };
-        let places: Vec<_> = inventory.nodes().iter().map(place).collect::<Result<_, _>>()?;
-        if places.iter().all(|place| place.server.is_none()) {
+        }
+        if nodes.iter().all(|node| book.endpoint(node, SERVER).is_none()) {
             return Err(error(
                 "no node has an endpoint `client`: there is no server to ask".into(),
             ));
         }
-        let directory = Directory { places, options };
+        let directory = Directory { nodes, book: book.clone(), options };
         Ok(Redis {
             directory: Arc::new(directory),
             objects: Objects::new(run),
@@ -108,11 +100,11 @@ impl Redis {
 
     /// The servers among the nodes. Fails while a node does not say what it is, or no primary answers.
     async fn survey(&self) -> Result<BTreeSet<NodeId>, String> {
-        let kinds = self.directory.places.iter().map(|place| async {
-            let kind = timeout(2 * STATUS, self.directory.holds_data(place)).await;
+        let kinds = self.directory.nodes.iter().map(|node| async move {
+            let kind = timeout(2 * STATUS, self.directory.holds_data(node)).await;
             let kind = kind.unwrap_or_else(|_| Err("no answer in time".into()));
-            kind.map(|data| (place.node.clone(), data))
-                .map_err(|why| format!("{} says neither PONG nor its role: {why}", place.node))
+            kind.map(|data| (node.clone(), data))
+                .map_err(|why| format!("{node} says neither PONG nor its role: {why}"))
         });
         let kinds: Vec<_> = join_all(kinds).await.into_iter().collect::<Result<_, _>>()?;
         let any = Call::Read { key: 0 };
@@ -165,10 +157,9 @@ impl Driver for Redis {
             if !call.is_read() || self.servers.get().is_some_and(|all| !all.contains(node)) {
                 return None;
             }
-            let place = self.directory.places.iter().find(|place| place.node == *node)?;
-            let address = place.server.as_deref()?;
+            let address = self.directory.book.endpoint(node, SERVER)?;
             let read = async {
-                let mut link = self.directory.dial(address).await?;
+                let mut link = self.directory.dial(&address).await?;
                 Ok::<_, String>(self.objects.ask(&mut link, call).await)
             };
             Some(match timeout(self.timeout, read).await {

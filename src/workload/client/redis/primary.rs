@@ -10,15 +10,12 @@ use futures::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Options;
-use crate::inventory::NodeId;
+use crate::inventory::{AddressBook, NodeId};
 
-/// A node, and where it would be reached as a server and as a Sentinel, as `host:port`.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) node: NodeId,
-    pub(super) server: Option<String>,
-    pub(super) sentinel: Option<String>,
-}
+/// Where a node is reached that is a server, ...
+pub(super) const SERVER: &str = "client";
+/// ... and one that is a Sentinel. A node may have both, and be but one of them.
+pub(super) const SENTINEL: &str = "sentinel";
 
 /// A connection to one server.
 pub(super) struct Link {
@@ -67,19 +64,25 @@ impl Role {
 /// Everybody's address.
 #[derive(Debug)]
 pub(super) struct Directory {
-    pub(super) places: Vec<Place>,
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) book: AddressBook,
     pub(super) options: Options,
 }
 
 impl Directory {
-    fn sentinels(&self) -> impl Iterator<Item = (&Place, &str)> + Clone {
-        self.places.iter().filter_map(|place| Some((place, place.sentinel.as_deref()?)))
+    /// Who has such a port, and where it is now.
+    fn at(&self, port: &str) -> Vec<(&NodeId, String)> {
+        let now = |node| Some((node, self.book.endpoint(node, port)?));
+        self.nodes.iter().filter_map(now).collect()
     }
-    fn servers(&self) -> impl Iterator<Item = (&Place, &str)> + Clone {
-        self.places.iter().filter_map(|place| Some((place, place.server.as_deref()?)))
+    fn server_at(&self, address: &str) -> Option<NodeId> {
+        self.book.owner(SERVER, address)
     }
-    fn at(&self, address: &str) -> Option<&NodeId> {
-        self.servers().find(|(_, own)| *own == address).map(|(place, _)| &place.node)
+    /// Where the server is that a Sentinel calls `host:port`: by its address, or by a name, which is a node's.
+    fn named(&self, host: &str, port: u16) -> String {
+        let node = self.nodes.iter().find(|node| node.as_str() == host);
+        let now = node.and_then(|node| self.book.endpoint(node, SERVER));
+        now.unwrap_or_else(|| format!("{host}:{port}"))
     }
 
     /// A connection to a server, whatever its role.
@@ -93,18 +96,18 @@ impl Directory {
             login = login.set_password(password);
         }
         let connection = open(address, login).await?;
-        let node = self.at(address).cloned();
+        let node = self.server_at(address);
         Ok(Link { node, address: address.to_string(), connection })
     }
 
     /// A connection to the primary. `turn` says who is asked for it first. Fails only while nothing but
     /// questions was sent.
     pub(super) async fn primary(&self, turn: usize, deadline: Instant) -> Result<Link, String> {
-        let named = match self.sentinels().next() {
-            Some(_) => self.named_by_a_sentinel(turn, deadline).await?,
-            None => self.found_by_its_role(turn, deadline).await?,
+        let named = match self.at(SENTINEL).is_empty() {
+            false => self.named_by_a_sentinel(turn, deadline).await?,
+            true => self.found_by_its_role(turn, deadline).await?,
         };
-        let name = || self.at(&named).map_or(named.as_str(), NodeId::as_str);
+        let name = || self.server_at(&named).map_or(named.clone(), |node| node.to_string());
         let mut link = self.dial(&named).await.map_err(|why| format!("{}: {why}", name()))?;
         // Sentinel may not know yet, or the server may not have been told yet
         // (Redis, "Guidelines for Redis clients with support for Sentinel", step 3).
@@ -116,30 +119,31 @@ impl Directory {
 
     async fn named_by_a_sentinel(&self, turn: usize, deadline: Instant) -> Result<String, String> {
         let mut last = "no Sentinel".to_string();
-        for (place, address) in in_turn(self.sentinels(), turn) {
-            last = match timeout(share(deadline), self.ask_sentinel(address)).await {
+        for (node, address) in in_turn(self.at(SENTINEL).into_iter(), turn) {
+            last = match timeout(share(deadline), self.ask_sentinel(&address)).await {
                 Ok(Ok(primary)) => return Ok(primary),
-                Ok(Err(why)) => format!("{}: {why}", place.node),
-                Err(_) => format!("{}: no answer from a Sentinel", place.node),
+                Ok(Err(why)) => format!("{node}: {why}"),
+                Err(_) => format!("{node}: no answer from a Sentinel"),
             };
         }
         Err(format!("no Sentinel names a primary; the last: {last}"))
     }
 
     async fn found_by_its_role(&self, turn: usize, deadline: Instant) -> Result<String, String> {
-        let asked = self.servers().map(|(_, address)| async {
+        let servers = self.at(SERVER);
+        let asked = servers.iter().map(|(_, address)| async {
             let role = async { self.dial(address).await?.role().await };
             timeout(share(deadline), role).await.unwrap_or_else(|_| Err("no answer".into()))
         });
         // Not the first answer, but all: an application that prefers a server does so by its list.
         let roles = join_all(asked).await;
-        let answers = self.servers().zip(roles);
+        let answers = servers.into_iter().zip(roles);
         let mut last = "none".to_string();
-        for ((place, address), role) in in_turn(answers, turn) {
+        for ((node, address), role) in in_turn(answers, turn) {
             match role {
-                Ok(Role::Primary(_)) => return Ok(address.to_string()),
-                Ok(role) => last = format!("{} says {role:?}", place.node),
-                Err(why) => last = format!("{}: {why}", place.node),
+                Ok(Role::Primary(_)) => return Ok(address),
+                Ok(role) => last = format!("{node} says {role:?}"),
+                Err(why) => last = format!("{node}: {why}"),
             }
         }
         Err(format!("no server says that it is the primary; the last: {last}"))
@@ -160,20 +164,20 @@ impl Directory {
                 self.options.master
             )
         })?;
-        Ok(format!("{host}:{port}"))
+        Ok(self.named(&host, port))
     }
 
     /// Whether a node holds data; else it is a Sentinel, and only that.
-    pub(super) async fn holds_data(&self, place: &Place) -> Result<bool, String> {
+    pub(super) async fn holds_data(&self, node: &NodeId) -> Result<bool, String> {
         let mut why = "no endpoint".to_string();
-        if let Some(address) = &place.server {
-            match async { self.dial(address).await?.role().await }.await {
+        if let Some(address) = self.book.endpoint(node, SERVER) {
+            match async { self.dial(&address).await?.role().await }.await {
                 Ok(role) => return Ok(role != Role::Sentinel),
                 Err(trouble) => why = trouble,
             }
         }
-        match &place.sentinel {
-            Some(address) => self.ask_sentinel(address).await.map(|_| false),
+        match self.book.endpoint(node, SENTINEL) {
+            Some(address) => self.ask_sentinel(&address).await.map(|_| false),
             None => Err(why),
         }
     }
@@ -181,17 +185,17 @@ impl Directory {
     /// The server that most of the Sentinels that answer name; without any, the primary that most follow.
     pub(super) async fn leader(&self, patience: Duration) -> Option<NodeId> {
         let deadline = Instant::now() + patience;
-        let named = self.sentinels().map(|(_, address)| async move {
-            timeout_at(deadline, self.ask_sentinel(address)).await.ok()?.ok()
+        let named = self.at(SENTINEL).into_iter().map(|(_, address)| async move {
+            timeout_at(deadline, self.ask_sentinel(&address)).await.ok()?.ok()
         });
         let named: Vec<String> = join_all(named).await.into_iter().flatten().collect();
         if !named.is_empty() {
-            return self.at(majority(&named)?).cloned();
+            return self.server_at(majority(&named)?);
         }
         let deadline = Instant::now() + patience;
-        let roles = self.servers().map(|(place, address)| async move {
-            let role = async { self.dial(address).await.ok()?.role().await.ok() };
-            Some((place.node.clone(), timeout_at(deadline, role).await.ok()??))
+        let roles = self.at(SERVER).into_iter().map(|(node, address)| async move {
+            let role = async { self.dial(&address).await.ok()?.role().await.ok() };
+            Some((node.clone(), timeout_at(deadline, role).await.ok()??))
         });
         let roles: Vec<_> = join_all(roles).await.into_iter().flatten().collect();
         most_followed(&roles)

@@ -5,7 +5,7 @@ use ::redis::{ErrorKind, RedisError};
 use super::objects::refused;
 use super::primary::{Role, majority, most_followed};
 use super::*;
-use crate::inventory::Node;
+use crate::inventory::{Inventory, Node};
 
 fn names(named: &[&str]) -> Vec<String> {
     named.iter().map(ToString::to_string).collect()
@@ -52,7 +52,7 @@ fn a_node_without_any_address_of_redis_is_named_with_what_it_has() {
     let options = Options { master: "mymaster".into(), username: None, password: None };
     let made = |endpoint| {
         let inventory = Inventory::new(vec![node(endpoint)]);
-        let made = Redis::new(&inventory, options.clone(), Duration::from_secs(1), "run");
+        let made = Redis::new(&(&inventory).into(), options.clone(), Duration::from_secs(1), "run");
         made.err().map(|e| e.to_string()).unwrap_or_default()
     };
     let expected =

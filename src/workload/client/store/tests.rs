@@ -57,7 +57,7 @@ async fn node(script: Vec<Option<&'static str>>) -> (String, tokio::task::JoinHa
 
 fn driver(addresses: &[String], timeout: u64) -> StoreDriver {
     let names = addresses.iter().zip(1..).map(|(a, n)| (NodeId::new(format!("n{n}")), a.clone()));
-    StoreDriver::new(names.collect(), Duration::from_millis(timeout), 7, None)
+    StoreDriver::new(&names.collect(), Duration::from_millis(timeout), 7, None)
 }
 
 const WRITE: Call = Call::Write { key: 1, value: 1 };
@@ -126,4 +126,36 @@ async fn a_refusal_of_the_store_is_a_failure_in_its_words() {
 #[test]
 fn a_driver_without_nodes_says_so() {
     assert!(driver(&[], 100).client(0).is_err());
+}
+
+#[tokio::test]
+async fn a_node_that_moved_is_found_where_it_is() {
+    let done = Some(r#"{"ok":"done"}"#);
+    let (first, asked) = node(vec![done]).await;
+    let book = AddressBook::from_iter([("n1".into(), first)]);
+    let driver = StoreDriver::new(&book, Duration::from_secs(6), 7, None);
+    let mut client = driver.client(0).unwrap();
+    assert_eq!(client.invoke(&WRITE).await, Outcome::Ok(Reply::Done));
+    asked.await.unwrap(); // it is there no more
+    let local = Some(r#"{"ok":{"value":7}}"#);
+    let (second, asked) = node(vec![done, local]).await;
+    book.write(&"n1".into(), [("client".to_string(), second)].into());
+    assert_eq!(client.invoke(&WRITE).await, Outcome::Ok(Reply::Done));
+    drop(client);
+    let replica = driver.read_replica(&"n1".into(), &Call::Read { key: 1 }).await;
+    assert_eq!(replica, Some(Outcome::Ok(Reply::Value(Some(7)))));
+    assert_eq!(asked.await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_node_whose_address_is_anothers_now_is_not_asked_there() {
+    let (address, _) = node(vec![Some(r#"{"ok":"done"}"#)]).await;
+    let book = AddressBook::from_iter([("n1".into(), address.clone())]);
+    let driver = StoreDriver::new(&book, Duration::from_millis(100), 7, None);
+    book.write(&"n2".into(), [("client".to_string(), address)].into());
+    let outcome = driver.client(0).unwrap().invoke(&WRITE).await;
+    assert!(
+        matches!(&outcome, Outcome::Fail(why) if why.contains("no address now")),
+        "{outcome:?}"
+    );
 }
