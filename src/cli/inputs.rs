@@ -87,7 +87,7 @@ pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<
             TargetKind::Docker => scenario::TargetKind::Docker,
             TargetKind::Kubernetes => scenario::TargetKind::Kubernetes,
         };
-        scenario.retarget(kind).map_err(|why| refused(vec![format!("error: {why}")]))?;
+        scenario.retarget(kind).map_err(render)?;
     }
     let inventory = match &scenario.target.value {
         Target::Local(local) => local.inventory(),

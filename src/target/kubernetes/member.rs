@@ -229,7 +229,7 @@ impl Member {
     }
 
     /// The agent among its processes; a new one where there is none.
-    async fn insider(
+    pub async fn insider(
         &self,
         with: With<'_>,
         known: &mut Known,

@@ -155,22 +155,24 @@ impl Kubernetes {
             }
         }
         let is_wired = |c: &Condition| !c.links.is_healthy() || !c.dns.is_healthy();
-        if !foreseen.values().any(is_wired) {
-            return Ok(());
-        }
-        up.wired.store(true, Ordering::Release);
+        let wired = foreseen.values().any(is_wired);
+        up.wired.store(wired, Ordering::Release);
         let agents = up.members.values().map(|member| async {
+            let condition = foreseen.get(&member.id).cloned().unwrap_or_default();
             let mut known = member.state.lock().await;
             member.look(&mut known);
-            let agent = member.agent(up.with(), &mut known).await?;
-            watching::guard(&up, member, agent.gone.clone());
-            if let Some(condition) = foreseen.get(&member.id) {
+            if wired {
+                let agent = member.agent(up.with(), &mut known).await?;
+                watching::guard(&up, member, agent.gone.clone());
                 // Known only where an agent stands, and before anything is touched.
-                if let Some(why) = cannot_shape(condition, &agent.hello.shaping) {
+                if let Some(why) = cannot_shape(&condition, &agent.hello.shaping) {
                     return Err(member.failed(why));
                 }
                 let place = known.place();
                 known.flank.foresee_names(&place, &condition.dns).await;
+            }
+            if matches!(condition.life, Life::Crashed | Life::Paused) {
+                member.insider(up.with(), &mut known).await?;
             }
             Ok(())
         });
