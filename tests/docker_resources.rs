@@ -44,6 +44,7 @@ fn what_is_taken_from_a_node_is_proven_and_given_back() {
     nodes.scenario(&one_after_the_other(&TAKEN.map(|(inject, _)| inject)));
     let mut said: Vec<&str> = TAKEN.iter().map(|(_, proof)| *proof).collect();
     said.extend([
+        "are read past the cache in",
         "its limits are its own",
         "/full has room",
         "clock of n3 (dc3) wrong by -10m: healed",

@@ -76,6 +76,9 @@ pub enum Command {
     /// Within a node: takes processors and memory from it
     #[command(hide = true)]
     AgentStress(Passed),
+    /// Within a node: reads, to see how fast it may
+    #[command(hide = true)]
+    AgentReads(Passed),
     /// Within a node: gives its limits back
     #[command(hide = true)]
     AgentLimits(Passed),

@@ -156,6 +156,19 @@ pub(super) fn agent_stress(args: &[OsString]) -> Result<Exit, CliError> {
     Ok(Exit::Pass)
 }
 
+/// Reads this program past the page cache, in a process of its own: bytes at a time, bytes in all.
+pub(super) fn agent_reads(args: &[OsString]) -> Result<Exit, CliError> {
+    let told = || {
+        let mut words = args.iter().map(|word| word.to_str());
+        let piece = words.next()??.parse().ok()?;
+        Some((piece, words.next()??.parse().ok()?))
+    };
+    let expected = || CliError::Invalid("expected bytes at a time, and bytes in all".into());
+    let (piece, bytes) = told().ok_or_else(expected)?;
+    agent::within::read_here(piece, bytes).map_err(CliError::Failed)?;
+    Ok(Exit::Pass)
+}
+
 /// Gives a node its limits back: the limits, and for how many milliseconds it is seen to that they stay.
 pub(super) fn agent_limits(args: &[OsString]) -> Result<Exit, CliError> {
     let told = || {

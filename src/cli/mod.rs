@@ -116,6 +116,7 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::Agent(passed) => inner::agent(passed.args),
         Command::AgentWithin(passed) => inner::agent_within(passed.args),
         Command::AgentStress(passed) => inner::agent_stress(&passed.args),
+        Command::AgentReads(passed) => inner::agent_reads(&passed.args),
         Command::AgentLimits(passed) => inner::agent_limits(&passed.args),
         Command::ClockWitness => inner::clock_witness(),
     }

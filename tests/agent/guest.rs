@@ -1,5 +1,5 @@
-//! The tests of shaping once more, on a kernel that has netem: Debian's cloud kernel, in QEMU. This very executable
-//! runs in the guest, out of memory; its lines come back over the serial console, with the figures that were measured.
+//! The tests of shaping once more, on a kernel that has netem, and those of version 2 of control groups (`groups`):
+//! Debian's cloud kernel, in QEMU. This very executable runs in the guest, out of memory; its lines come back over the serial console, with the figures that were measured.
 //!
 //! Needs QEMU, busybox-static, and what `tests/agent/kernel` fetches. Without, it says why it is skipped; in CI it
 //! fails instead.
@@ -16,12 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(1200);
 const QEMU: &str = "qemu-system-x86_64";
 /// Programs that the tests call, which the guest has from this machine.
 const PROGRAMS: [&str; 2] = ["ip", "nft"];
+/// How large its disk is, in bytes.
+const DISK: u64 = 256 << 20;
 /// How the guest says that it is done.
 const END: &str = "guest: the tests ended with ";
 
 /// What a guest does, and then is no more.
 const INIT: &str = "#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /run /tmp /sbin /usr/bin
+/bin/busybox mkdir -p /proc /sys /dev /run /tmp /sbin /usr/bin /cgroup /disk
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc
@@ -31,9 +33,12 @@ mount -t tmpfs run /run
 mkdir -p /dev/net
 for module in /modules/*; do insmod $module || echo \"guest: no $module\"; done
 ip link set lo up
+mount -t cgroup2 groups /cgroup
+echo +cpu +memory +io > /cgroup/cgroup.subtree_control
+mke2fs -q /dev/vda && mount -t ext4 /dev/vda /disk && cp $(cat /agent) /disk/firedrill
 echo \"guest: up after $(cut -d ' ' -f 1 /proc/uptime) s\"
-export CI=true FIREDRILL_TESTS_SHAPING=netem RUST_BACKTRACE=0
-/tests shaping:: lanes:: measured:: ends::what_cannot  --test-threads=2 --show-output
+export CI=true FIREDRILL_TESTS_SHAPING=netem FIREDRILL_TESTS_GROUPS=2 RUST_BACKTRACE=0
+/tests shaping:: lanes:: measured:: ends::what_cannot groups:: --test-threads=2 --show-output
 echo \"GUEST_END$?\"
 poweroff -f
 ";
@@ -51,7 +56,9 @@ fn all_of_it_passes_on_a_kernel_that_has_netem() {
     let folder = tempfile::tempdir().unwrap();
     let memory = folder.path().join("initramfs");
     std::fs::write(&memory, contents(&kernel, &busybox, folder.path())).unwrap();
-    let console = boot(&kernel.join("vmlinuz"), &memory);
+    let disk = folder.path().join("disk");
+    std::fs::File::create(&disk).unwrap().set_len(DISK).unwrap();
+    let console = boot(&kernel.join("vmlinuz"), &memory, &disk);
     for (at, line) in &console {
         println!("[{:6.1}] {line}", at.as_secs_f64());
     }
@@ -60,7 +67,7 @@ fn all_of_it_passes_on_a_kernel_that_has_netem() {
     let result = console.iter().find(|(_, line)| line.starts_with("test result: ok."));
     let (_, result) = result.expect("no result");
     let passed = result.split_whitespace().nth(3).and_then(|n| n.parse::<usize>().ok());
-    assert!(passed.is_some_and(|passed| passed >= 20), "too few ran: {result}");
+    assert!(passed.is_some_and(|passed| passed >= 25), "too few ran: {result}");
 }
 
 /// The folder of the kernel, and busybox; or what is missing.
@@ -108,6 +115,7 @@ fn contents(kernel: &Path, busybox: &Path, scratch: &Path) -> Vec<u8> {
     }
     let agent = Path::new(env!("CARGO_BIN_EXE_firedrill"));
     archive.copy(&stripped(agent, scratch), agent);
+    archive.file(Path::new("agent"), agent.to_str().unwrap().as_bytes());
     let tests = std::env::current_exe().unwrap();
     archive.copy(&stripped(&tests, scratch), Path::new("tests"));
     let modules = std::fs::read_dir(kernel.join("modules")).unwrap().map(|e| e.unwrap().path());
@@ -125,11 +133,12 @@ fn stripped(program: &Path, scratch: &Path) -> PathBuf {
 }
 
 /// The lines of the guest's console, and when they came, until it was over.
-fn boot(kernel: &Path, memory: &Path) -> Vec<(Duration, String)> {
+fn boot(kernel: &Path, memory: &Path, disk: &Path) -> Vec<(Duration, String)> {
     let mut command = Command::new(QEMU);
     command.args("-M q35 -accel tcg,thread=multi -cpu max -smp 1 -m 1024".split(' '));
     command.args("-nodefaults -no-user-config -display none -serial stdio -no-reboot".split(' '));
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(memory);
+    command.arg("-drive").arg(format!("if=virtio,format=raw,file={}", disk.display()));
     command
         .args(["-append", "console=ttyS0 panic=-1 quiet rcupdate.rcu_expedited=1 mitigations=off"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());

@@ -93,6 +93,16 @@ impl Cgroup {
         paths.find(|path| path.exists())
     }
 
+    /// Where a controller's files are.
+    pub(super) fn folder(&self, controller: &str) -> Option<&Path> {
+        self.folders.get(controller).map(PathBuf::as_path)
+    }
+
+    /// The disks that can be limited, as the kernel numbers them.
+    pub(super) fn disks(&self) -> &[String] {
+        &self.disks
+    }
+
     /// The limits that there are now.
     pub fn limits(&self) -> Limits {
         let read = |(_, name): &(&str, &str)| {

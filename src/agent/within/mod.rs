@@ -13,11 +13,13 @@ mod cgroup;
 pub mod clock;
 mod disk;
 pub mod protocol;
+mod reading;
 mod seize;
 mod serve;
 mod stress;
 mod time;
 
 pub use cgroup::{Cgroup, Limits};
+pub use reading::{Reads, read_here};
 pub use serve::{CGROUPS, restore_here, serve};
 pub use stress::stress_here;

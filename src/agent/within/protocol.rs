@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Limits;
+use super::reading::Reads;
 use crate::condition::{ClockSkew, Disk, Load};
 
 /// The first line that it says.
@@ -81,6 +82,8 @@ pub struct Measured {
     pub stress_cpus: Option<f64>,
     /// How much memory the stress holds, in bytes.
     pub stress_memory: Option<u64>,
+    /// What was read past the page cache, where reading is limited; or why that says nothing of the limit.
+    pub reads: Option<Result<Reads, String>>,
     /// The room on the file system of each folder.
     pub rooms: BTreeMap<String, Room>,
     /// The clocks, if any skew was told.

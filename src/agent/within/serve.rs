@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::cgroup::{Cgroup, Limits};
 use super::disk::Filler;
 use super::protocol::{Done, Hello, Measured, Order};
+use super::reading;
 use super::seize::{self, Grip};
 use super::stress::{Stress, is_stress};
 use super::time::Timekeeper;
@@ -167,6 +168,9 @@ impl Node {
             let group = group()?;
             measured.asked = Some(group.limited(own, &self.load)?);
             measured.limits = Some(group.limits());
+            if let Some(limit) = self.load.read_limit {
+                measured.reads = Some(reading::measure(&group, limit).await);
+            }
         }
         if let Some(stress) = &mut self.stress {
             if let Some(ended) = stress.ended() {

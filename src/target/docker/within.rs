@@ -337,6 +337,7 @@ fn of_load(asked: &Load, own: &Limits, measured: &Measured) -> Vec<Finding> {
         }
         (true, false) => found.push(right("its limits are its own".into())),
     }
+    found.extend(of_reads(asked, measured));
     match (asked.cpu_workers, measured.stress_cpus) {
         (0, None) => {}
         (0, Some(cpus)) => found.push(wrong(format!("{cpus:.2} processors are taken still"))),
@@ -355,6 +356,16 @@ fn of_load(asked: &Load, own: &Limits, measured: &Measured) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// How fast the node could read.
+fn of_reads(asked: &Load, measured: &Measured) -> Option<Finding> {
+    let limit = asked.read_limit?;
+    Some(match measured.reads.as_ref()? {
+        Ok(reads) if reads.is_within(limit) => right(reads.words()),
+        Ok(reads) => wrong(format!("{}, asked {limit}", reads.words())),
+        Err(why) => right(format!("how fast it reads is not measured: {why}")),
+    })
 }
 
 /// What was measured of a node's file systems.
