@@ -16,6 +16,7 @@ pub mod control;
 pub mod drill;
 pub mod fault;
 pub mod history;
+pub mod image;
 pub mod inventory;
 pub mod plan;
 pub mod quantity;

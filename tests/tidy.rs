@@ -16,6 +16,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("history", 1),
     ("catalogue", 1),
     ("store", 1),
+    ("image", 1),
     ("fault", 2),
     ("check", 2),
     ("workload", 2),

@@ -95,7 +95,7 @@ pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<
             let place = scenario.target.place;
             render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
         })?,
-        Target::Kubernetes(pods) => cluster::inventory(pods).map_err(|e| {
+        Target::Kubernetes(pods) => cluster::inventory(pods, file).map_err(|e| {
             let place = scenario.target.place;
             render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
         })?,

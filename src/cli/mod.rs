@@ -10,6 +10,7 @@ mod completions;
 mod containers;
 pub mod exit;
 mod heal;
+mod image;
 mod inner;
 mod inputs;
 mod judged;
@@ -107,6 +108,7 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::Schema => schema::schema(),
         Command::List(args) => list::list(args),
         Command::New(args) => new::new(args),
+        Command::Image(args) => image::image(args),
         Command::Completions(args) => completions::completions(args),
         Command::Store(passed) => inner::store(passed.args),
         Command::Guard(passed) => inner::guard(passed.args),

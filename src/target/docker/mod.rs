@@ -36,6 +36,7 @@ pub use ability::{cannot_load, shaping};
 pub use compose::Compose;
 pub use crash::kill_here;
 pub use discover::{Which, Zones};
+pub use image::load;
 pub use leftover::{PROJECT_PREFIX, sweep};
 
 use crate::agent::beside::probe::Prober;

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use cluster::Which;
+pub use discover::Pods;
 
 use crate::agent::beside::probe::Prober;
 use crate::condition::{Condition, Life};
@@ -47,14 +48,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Which cluster, and where in it.
     pub cluster: Which,
-    /// The label selector of the nodes' pods.
-    pub selector: String,
-    /// The label that names a zone.
-    pub zone_label: String,
-    /// The container that is the node's process, where it is not the pod's first.
-    pub container: Option<String>,
-    /// Whether a node's place is taken by a pod of another name.
-    pub places_are_taken: bool,
+    /// Which pods are the nodes, and where they stand.
+    pub pods: Pods,
     /// The nodes that were planned with, and their zones.
     pub nodes: Vec<(NodeId, String)>,
     /// Their ports, by name.
@@ -65,21 +60,35 @@ pub struct Options {
     pub ready_timeout: Duration,
     /// How long an agent holds what it was told without hearing from the runner.
     pub lease: Duration,
-    /// The agent's image.
+    /// The agent's image; planning has refused what needs one where there is none.
     pub agent_image: String,
     /// When a machine pulls it: Always, IfNotPresent or Never.
     pub pull_policy: String,
 }
 
 /// The nodes that will be drilled, and where they stand: asked while planning, changes nothing.
-pub async fn nodes(
-    which: &Which,
-    selector: &str,
-    zone_label: &str,
-) -> Result<Vec<(NodeId, String)>, TargetError> {
+pub async fn nodes(which: &Which, pods: &Pods) -> Result<Vec<(NodeId, String)>, TargetError> {
     let cluster = cluster::connect(which).await?;
-    let (found, _) = discover::find(&cluster, selector, zone_label, None).await?;
+    let (found, _) = discover::find(&cluster, &which.namespace, pods).await?;
     Ok(found.into_iter().map(|found| (found.node, found.zone)).collect())
+}
+
+/// Why this target cannot make a condition true, and what could.
+pub fn cannot(condition: &Condition) -> Option<String> {
+    let Condition { load, disk, clock, .. } = condition;
+    let what = match () {
+        () if !load.is_healthy() => "load a node's processors, memory or disks",
+        () if !disk.is_healthy() => "fill a node's disks",
+        () if !clock.is_none() => "set a node's clock wrong",
+        () => return None,
+    };
+    Some(format!("it cannot {what} yet; target docker can"))
+}
+
+/// Whether making a condition true takes an agent in the node's pod.
+pub fn needs_agent(condition: &Condition) -> bool {
+    let lives = matches!(condition.life, Life::Crashed | Life::Paused);
+    lives || !condition.links.is_healthy() || !condition.dns.is_healthy()
 }
 
 /// The Kubernetes target.
@@ -111,7 +120,7 @@ impl Kubernetes {
         let options = &self.options;
         let cluster = cluster::connect(&options.cluster).await?;
         let (found, machines) =
-            discover::find(&cluster, &options.selector, &options.zone_label, None).await?;
+            discover::find(&cluster, &options.cluster.namespace, &options.pods).await?;
         as_planned(&options.nodes, &found)?;
         let prober = Prober::bind()
             .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;

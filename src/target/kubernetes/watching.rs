@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::cluster::watch_words;
+use super::discover::deployment;
 use super::member::Member;
 use super::pod::{State, state};
 use super::up::Up;
@@ -29,7 +30,7 @@ pub(super) fn watch(up: Arc<Up>) {
 }
 
 async fn listen(up: Arc<Up>) {
-    let config = watcher::Config::default().labels(&up.options.selector);
+    let config = watcher::Config::default().labels(&up.options.pods.selector);
     let events = watcher::watcher(up.pods.clone(), config).default_backoff();
     let (mut events, mut listed, mut told) = (std::pin::pin!(events), BTreeSet::new(), false);
     while let Some(event) = events.next().await {
@@ -72,7 +73,7 @@ async fn listen(up: Arc<Up>) {
 
 /// A pod as it is now: that of a node, or one that takes a node's place.
 fn seen(up: &Arc<Up>, pod: &Pod) {
-    let now = state(pod, up.options.container.as_deref());
+    let now = state(pod, up.options.pods.container.as_deref());
     let of = |member: &&Member| member.now.borrow().uid == now.uid;
     let member = up.members.values().find(of).or_else(|| takes_the_place_of(up, pod, &now));
     if let Some(member) = member {
@@ -82,20 +83,21 @@ fn seen(up: &Arc<Up>, pod: &Pod) {
 
 /// The node whose place a new pod takes: the one of its name; else, of its controller's, one that has no pod any more.
 fn takes_the_place_of<'a>(up: &'a Up, pod: &Pod, now: &State) -> Option<&'a Member> {
-    if now.leaving
-        || pod.metadata.labels.iter().flatten().any(|(k, _)| k == crate::control::RUN_LABEL)
-    {
+    if now.leaving {
         return None;
     }
     if let Some(member) = up.members.get(now.pod.as_str()) {
         return Some(member);
     }
-    if now.machine.is_empty() || !up.options.places_are_taken {
-        return None;
+    if now.machine.is_empty() {
+        return None; // it takes the place in the zone that it will stand in
     }
+    let place = format!("{}-", deployment(pod)?);
     let vacant = |member: &&Member| {
         let now = member.now.borrow();
-        now.uid.is_empty() || now.leaving
+        let number = member.id.as_str().strip_prefix(&place);
+        let of_it = number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        of_it && (now.uid.is_empty() || now.leaving)
     };
     let zone = up.zone_of(&now.machine);
     let mut vacant: Vec<&Member> = up.members.values().filter(vacant).collect();
