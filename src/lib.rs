@@ -20,6 +20,7 @@ pub mod image;
 pub mod inventory;
 pub mod plan;
 pub mod quantity;
+pub mod registry;
 pub mod report;
 pub mod scenario;
 pub mod store;

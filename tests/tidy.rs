@@ -20,6 +20,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("fault", 2),
     ("check", 2),
     ("workload", 2),
+    ("registry", 2),
     ("scenario", 3),
     ("agent", 3),
     ("report", 3),
