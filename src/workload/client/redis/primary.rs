@@ -78,7 +78,7 @@ impl Directory {
     fn servers(&self) -> impl Iterator<Item = (&Place, &str)> + Clone {
         self.places.iter().filter_map(|place| Some((place, place.server.as_deref()?)))
     }
-    fn at(&self, address: &str) -> Option<&NodeId> {
+    pub(super) fn at(&self, address: &str) -> Option<&NodeId> {
         self.servers().find(|(_, own)| *own == address).map(|(place, _)| &place.node)
     }
 
@@ -146,7 +146,7 @@ impl Directory {
     }
 
     /// The primary's address, as this Sentinel has it.
-    async fn ask_sentinel(&self, address: &str) -> Result<String, String> {
+    pub(super) async fn ask_sentinel(&self, address: &str) -> Result<String, String> {
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
         let mut connection = open(address, login).await?;
         let mut question = cmd("SENTINEL");
