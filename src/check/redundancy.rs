@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use super::standings::{Course, Standings};
 use super::{Check, Finding, Verdict, spec, tell};
-use crate::history::{Change, FaultSpan, NodeEventKind, Record, Time};
+use crate::history::{Change, FaultSpan, NodeEventKind, Record, Standing, Time};
 use crate::inventory::NodeId;
+use crate::quantity::Span;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,12 +42,20 @@ struct Quiet {
     to: Time,
 }
 
+/// A member that is not full.
+struct Wanting<'a> {
+    member: &'a NodeId,
+    since: Time,
+    /// What was found of it last.
+    said: &'a Standing,
+}
+
 /// How the members stood in it.
 enum Return<'a> {
     /// All were full from this instant on; the resolution; who was the last, and how it stood before.
     Back { at: Time, resolution: Duration, last: Option<(&'a NodeId, String)> },
-    /// These were not: who, in words since when it is what.
-    Wanting(Vec<(&'a NodeId, String)>),
+    /// These were not.
+    Wanting(Vec<Wanting<'a>>),
     /// Of this one nobody can tell.
     Untold(&'a NodeId, &'a str),
 }
@@ -104,7 +113,8 @@ impl<'a> View<'a> {
             Return::Back { at, resolution, last } if !too_short => {
                 let took = at.since(quiet.from);
                 let verdict = if took <= self.within { Verdict::Pass } else { Verdict::Fail };
-                let mut line = back(took, resolution);
+                let within = Span(self.within);
+                let mut line = format!("{}, allowed {within}", back(took, resolution));
                 let last_member = last.map(|(member, was)| {
                     line += &format!("; the last was {member}, {was}");
                     member.clone()
@@ -127,8 +137,8 @@ impl<'a> View<'a> {
                     }
                 };
                 let (verdict, why) = self.blame(healed, &wanting);
-                let line = not_back(&wanting, waited) + &why;
-                one(verdict, line, wanting.into_iter().map(|(member, _)| member.clone()).collect())
+                let line = self.not_back(&wanting, waited) + &why;
+                one(verdict, line, wanting.iter().map(|w| w.member.clone()).collect())
             }
         }
     }
@@ -160,7 +170,7 @@ impl<'a> View<'a> {
             match self.standings.course(member, quiet.from, quiet.to) {
                 Course::Untold(why) => untold = Some((member, why)),
                 Course::Wanting { since, said } => {
-                    wanting.push((member, format!("since {since} {}", said.words())));
+                    wanting.push(Wanting { member, since, said });
                 }
                 Course::Full { at, resolution, before } if at > back.0 => {
                     let last = before.map(|b| (member, b.standing.words()));
@@ -189,10 +199,10 @@ impl<'a> View<'a> {
     }
 
     /// Whether it is the system's fault that these are not back; if not, why not.
-    fn blame(&self, healed: &Change, wanting: &[(&NodeId, String)]) -> (Verdict, String) {
+    fn blame(&self, healed: &Change, wanting: &[Wanting]) -> (Verdict, String) {
         let first = self.record.faults.iter().filter_map(|f| Some(f.injected.as_ref()?.issued));
         let first = first.min().unwrap_or_default();
-        let lost = wanting.iter().filter(|(m, _)| self.standings.was_full(m, first));
+        let lost = wanting.iter().filter(|w| self.standings.was_full(w.member, first));
         let Some(_) = lost.clone().next() else {
             let why = "; not full before the first fault either: no steady state to come back to";
             return (Verdict::Inconclusive, why.into());
@@ -203,7 +213,7 @@ impl<'a> View<'a> {
             let after = self.record.nodes.iter().filter(|e| e.at >= healed.issued);
             after.filter(|e| e.node == *member).any(|e| e.kind == NodeEventKind::Started)
         };
-        match lost.clone().any(|(member, _)| started(member)) {
+        match lost.clone().any(|w| started(w.member)) {
             true => (Verdict::Fail, why),
             false => (Verdict::Inconclusive, why),
         }
@@ -211,11 +221,11 @@ impl<'a> View<'a> {
 
     fn sum_up(&self, all: Vec<One>) -> Finding {
         let verdict = Verdict::worst(all.iter().map(|o| o.verdict));
-        let within = crate::quantity::Span(self.within);
+        let within = Span(self.within);
         let slowest = all.iter().filter_map(|o| o.took).max();
         let blamed = all.iter().find(|o| o.verdict == verdict && verdict != Verdict::Pass);
         let summary = match (blamed, slowest) {
-            (Some(one), _) => format!("{}, allowed {within}{}", one.line, self.remedy(verdict)),
+            (Some(one), _) => format!("{}{}", one.line, self.remedy(verdict)),
             (None, Some((took, by))) => format!("{}, allowed {within}", back(took, by)),
             (None, None) => format!("every member full within {within} of each heal"),
         };
@@ -236,8 +246,36 @@ impl<'a> View<'a> {
         shown.sort();
         shown.dedup();
         let stories = shown.into_iter().flat_map(|member| self.story(member));
-        let lines: Vec<String> = all.iter().map(|o| o.line.clone()).chain(stories).collect();
-        finding.with_evidence(lines)
+        let said = blamed.map(|one| one.line.clone());
+        let lines = all.iter().map(|o| o.line.clone()).filter(|line| Some(line) != said.as_ref());
+        finding.with_evidence(lines.chain(stories))
+    }
+
+    fn not_back(&self, wanting: &[Wanting], waited: Duration) -> String {
+        let names: Vec<&str> = wanting.iter().map(|w| w.member.as_str()).collect();
+        let are = if names.len() == 1 { "is" } else { "are" };
+        let each = wanting.iter().map(|w| {
+            let name = if names.len() == 1 { String::new() } else { format!("{} ", w.member) };
+            let how = match w.said {
+                Standing::Absent(why) => format!("absent ({why})"),
+                Standing::Behind(why) => format!("behind ({why})"),
+                other => other.words(),
+            };
+            let died = self.death(w).map(|died| format!(", {died}")).unwrap_or_default();
+            format!("{name}{how}, not full since {}{died}", w.since)
+        });
+        let (names, each) = (names.join(", "), each.collect::<Vec<_>>().join("; "));
+        let (waited, within) = (ms(waited), Span(self.within));
+        format!("{names} {are} not back {waited} after the heal, allowed {within}: {each}")
+    }
+
+    /// What ended a member's process by itself since the member was lost, most often the reason.
+    fn death(&self, lost: &Wanting) -> Option<String> {
+        let mut since = self.record.nodes.iter().filter(|e| e.at >= lost.since);
+        since.rfind(|e| e.node == *lost.member && process(&e.kind)).and_then(|e| match &e.kind {
+            NodeEventKind::Died(how) => Some(format!("its process died at {}: {how}", e.at)),
+            _ => None,
+        })
     }
 
     /// What the user can do where nobody can tell.
@@ -258,7 +296,7 @@ impl<'a> View<'a> {
     /// What became of a member and of its process, in the order of time.
     fn story(&self, member: &NodeId) -> Vec<String> {
         let mut lines = vec![];
-        let mut said: Option<&crate::history::Standing> = None;
+        let mut said: Option<&Standing> = None;
         for event in self.record.nodes.iter().filter(|e| e.node == *member) {
             let what = match &event.kind {
                 NodeEventKind::Started => "its process is started".to_string(),
@@ -277,12 +315,19 @@ impl<'a> View<'a> {
         }
         let until = self.standings.until;
         let last = self.standings.found(member).last();
-        lines
-            .extend(last.map(|f| format!("{until}  {member}: asked last: {}", f.standing.words())));
+        lines.extend(last.map(|f| match said.is_some_and(|said| said.says_as(f.standing)) {
+            true => format!("{until}  {member}: asked for the last time: still so"),
+            false => format!("{until}  {member}: {}", f.standing.words()),
+        }));
         let skipped = lines.len().saturating_sub(SHOWN);
         lines.drain(..skipped);
         lines
     }
+}
+
+/// Whether this is about a process, as opposed to its part in the system.
+fn process(kind: &NodeEventKind) -> bool {
+    !matches!(kind, NodeEventKind::Leads | NodeEventKind::Stands { .. })
 }
 
 fn back(took: Duration, resolution: Duration) -> String {
@@ -290,21 +335,6 @@ fn back(took: Duration, resolution: Duration) -> String {
         true => format!("every member full from the heal on \u{b1} {}", ms(resolution)),
         false => format!("every member full {} \u{b1} {} after the heal", ms(took), ms(resolution)),
     }
-}
-
-fn not_back(wanting: &[(&NodeId, String)], waited: Duration) -> String {
-    let names: Vec<&str> = wanting.iter().map(|(member, _)| member.as_str()).collect();
-    let are = if names.len() == 1 { "is" } else { "are" };
-    let each: Vec<String> = match wanting {
-        [(_, how)] => vec![how.clone()],
-        all => all.iter().map(|(member, how)| format!("{member} {how}")).collect(),
-    };
-    format!(
-        "{} {are} not back {} after the heal: {}",
-        names.join(", "),
-        ms(waited),
-        each.join("; ")
-    )
 }
 
 fn ms(span: Duration) -> String {

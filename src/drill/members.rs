@@ -136,7 +136,8 @@ impl Asking {
         let ask = Ask { began, ended: self.told.clock.now(), before: before_this };
         let untold = matches!(answer, Ok(None));
         let why = match answer {
-            Ok(_) => "the client asks members nothing",
+            Ok(None) => "the client asks members nothing",
+            Ok(Some(_)) => "the client says nothing of it",
             Err(_) => "the client had no answer in time",
         };
         let mut said: BTreeMap<NodeId, Standing> =
@@ -179,3 +180,6 @@ impl Asking {
 fn stands(node: NodeId, standing: Standing, ask: Ask) -> NodeEvent {
     NodeEvent { at: ask.ended, node, kind: NodeEventKind::Stands { standing, after: ask.before } }
 }
+
+#[cfg(test)]
+mod tests;

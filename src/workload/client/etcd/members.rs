@@ -171,7 +171,7 @@ impl Round<'_> {
         }
         let Some(follows) = &status.leader else { return behind("it knows no leader".into()) };
         let Some(leader) = self.leader else {
-            return behind("no leader is one that most members follow and that answers".into());
+            return behind("most members follow no leader that answers".into());
         };
         if status.cluster != leader.cluster {
             return Some(Standing::Absent("it is a member of another cluster".into()));

@@ -188,7 +188,8 @@ impl Driver for Exec {
                     None
                 }
                 Err(lost) => {
-                    let unknown = || Standing::Unknown(format!("the client said: {}", lost.why));
+                    let unknown =
+                        || Standing::Unknown(format!("asked how members stand: {}", lost.why));
                     Some(nodes.map(|node| (node.clone(), unknown())).collect())
                 }
             }
