@@ -137,7 +137,7 @@ impl<'a> View<'a> {
                     }
                 };
                 let (verdict, why) = self.blame(healed, &wanting);
-                let line = self.not_back(&wanting, waited) + &why;
+                let line = self.not_back(&wanting, waited) + why;
                 one(verdict, line, wanting.iter().map(|w| w.member.clone()).collect())
             }
         }
@@ -199,23 +199,24 @@ impl<'a> View<'a> {
     }
 
     /// Whether it is the system's fault that these are not back; if not, why not.
-    fn blame(&self, healed: &Change, wanting: &[Wanting]) -> (Verdict, String) {
+    fn blame(&self, healed: &Change, wanting: &[Wanting]) -> (Verdict, &'static str) {
         let first = self.record.faults.iter().filter_map(|f| Some(f.injected.as_ref()?.issued));
         let first = first.min().unwrap_or_default();
         let lost = wanting.iter().filter(|w| self.standings.was_full(w.member, first));
         let Some(_) = lost.clone().next() else {
             let why = "; not full before the first fault either: no steady state to come back to";
-            return (Verdict::Inconclusive, why.into());
+            return (Verdict::Inconclusive, why);
         };
-        let Some(unproven) = &healed.unproven else { return (Verdict::Fail, String::new()) };
-        let why = format!("; the heal is not proven: {unproven}");
+        if healed.unproven.is_none() {
+            return (Verdict::Fail, "");
+        }
         let started = |member: &NodeId| {
             let after = self.record.nodes.iter().filter(|e| e.at >= healed.issued);
             after.filter(|e| e.node == *member).any(|e| e.kind == NodeEventKind::Started)
         };
         match lost.clone().any(|w| started(w.member)) {
-            true => (Verdict::Fail, why),
-            false => (Verdict::Inconclusive, why),
+            true => (Verdict::Fail, "; it was started again, and the heal is not proven for it"),
+            false => (Verdict::Inconclusive, "; the heal is not proven: it may suffer still"),
         }
     }
 
@@ -297,7 +298,8 @@ impl<'a> View<'a> {
     fn story(&self, member: &NodeId) -> Vec<String> {
         let mut lines = vec![];
         let mut said: Option<&Standing> = None;
-        for event in self.record.nodes.iter().filter(|e| e.node == *member) {
+        let until = self.standings.until;
+        for event in self.record.nodes.iter().filter(|e| e.node == *member && e.at < until) {
             let what = match &event.kind {
                 NodeEventKind::Started => "its process is started".to_string(),
                 NodeEventKind::Ready => "its port accepts connections".into(),
@@ -313,7 +315,6 @@ impl<'a> View<'a> {
             };
             lines.push(format!("{}  {member}: {what}", event.at));
         }
-        let until = self.standings.until;
         let last = self.standings.found(member).last();
         lines.extend(last.map(|f| match said.is_some_and(|said| said.says_as(f.standing)) {
             true => format!("{until}  {member}: asked for the last time: still so"),

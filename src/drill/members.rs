@@ -49,7 +49,7 @@ struct Seen {
 pub(super) struct Watch {
     stop: CancellationToken,
     seen: watch::Receiver<Seen>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<NodeId>>,
 }
 
 impl Watch {
@@ -74,7 +74,7 @@ impl Watch {
                     () = tokio::time::sleep(PAUSE) => {}
                 }
             }
-            asking.sign_off();
+            asking.sign_off()
         });
         Watch { stop, seen, task }
     }
@@ -97,10 +97,11 @@ impl Watch {
         seen.untold || (seen.full_since.is_some() && seen.asked >= healed)
     }
 
-    /// Ends the watch, and writes down how each member stands now.
-    pub(super) async fn end(mut self) {
+    /// Ends the watch, and writes down how each member stands now. Returns those that are absent.
+    pub(super) async fn end(mut self) -> Vec<NodeId> {
         self.stop.cancel();
-        let _ = (&mut self.task).await; // a panic of a driver's is told by what is missing in the record
+        // A panic of a driver's is told by what is missing in the record.
+        (&mut self.task).await.unwrap_or_default()
     }
 }
 
@@ -168,12 +169,14 @@ impl Asking {
         }
     }
 
-    /// Says once more how each stands, at the last ask.
-    fn sign_off(&self) {
-        let Some(last) = self.last else { return };
+    /// Says once more how each stands, at the last ask. Returns those that are absent.
+    fn sign_off(&self) -> Vec<NodeId> {
+        let Some(last) = self.last else { return vec![] };
         for (node, standing) in &self.known {
             self.told.writer.node(&stands(node.clone(), standing.clone(), last));
         }
+        let absent = self.known.iter().filter(|(_, s)| matches!(s, Standing::Absent(_)));
+        absent.map(|(node, _)| node.clone()).collect()
     }
 }
 

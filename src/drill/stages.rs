@@ -142,27 +142,30 @@ impl Drill {
     async fn members_back(&self, watch: Option<Watch>, wait: bool) -> Result<(), String> {
         let Some(mut watch) = watch else { return Ok(()) };
         let healed = *self.healed.lock().unwrap_or_else(|p| p.into_inner());
-        let allowed = self.options.redundancy.unwrap_or_default();
-        let waited = match healed.filter(|_| wait) {
-            None => Ok(()),
-            Some(healed) => {
-                let limit = healed + allowed;
-                if !watch.is_back(healed) && self.clock.now() < limit {
-                    self.tell(Event::MembersAwaited { limit: limit.since(self.clock.now()) });
-                }
-                tokio::select! {
-                    biased;
-                    () = self.stop.soft.cancelled() => Err(INTERRUPTED.into()),
-                    () = watch.back(healed, limit) => Ok(()),
-                }
+        let Some(healed) = healed.filter(|_| wait) else {
+            tokio::select! {
+                biased;
+                () = self.stop.hard.cancelled() => {}
+                _ = watch.end() => {}
             }
+            return Ok(());
         };
+        let limit = healed + self.options.redundancy.unwrap_or_default();
+        if !watch.is_back(healed) && self.clock.now() < limit {
+            self.tell(Event::MembersAwaited { limit: limit.since(self.clock.now()) });
+        }
         tokio::select! {
             biased;
-            () = self.stop.hard.cancelled() => {}
-            () = watch.end() => {}
+            () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
+            () = watch.back(healed, limit) => {}
         }
-        waited
+        let lost = !watch.is_back(healed);
+        let absent = watch.end().await;
+        if lost {
+            // The final reads would ask them in vain, too.
+            self.dead.lock().unwrap_or_else(|p| p.into_inner()).extend(absent);
+        }
+        Ok(())
     }
 
     /// Clients work, faults come and go. Whatever ends it, everything is healed when it returns.

@@ -25,7 +25,8 @@ const QUESTION: &str = "SELECT pg_is_in_recovery(), \
         - '0/0'::pg_lsn)::bigint, \
     CASE WHEN pg_is_in_recovery() THEN NULL \
         ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, \
-    EXISTS (SELECT FROM pg_stat_wal_receiver)";
+    EXISTS (SELECT FROM pg_stat_wal_receiver), \
+    (SELECT received_tli FROM pg_stat_wal_receiver)";
 
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ struct Status {
     timeline: Option<u32>,
     /// Whether a replica receives the log.
     receives: bool,
+    /// Of which timeline, where the role may see that.
+    received: Option<u32>,
 }
 
 impl Session {
@@ -49,6 +52,7 @@ impl Session {
                 at: at.and_then(|at| u64::try_from(at).ok()).unwrap_or(0),
                 timeline: timeline.filter(|_| !replica),
                 receives: row.try_get(3)?,
+                received: row.try_get::<_, Option<i32>>(4)?.and_then(|t| t.try_into().ok()),
             })
         };
         read().map_err(|e| format!("not an answer to a status: {}", said(&e)))
@@ -70,11 +74,11 @@ impl Postgres {
             Some((answer.as_ref().ok()?.timeline?, server.node.clone()))
         });
         let leader = newest(primaries.collect());
-        let goal = both().find_map(|(server, answer)| {
-            let leads = Some(&server.node) == leader.as_ref();
-            answer.as_ref().ok().filter(|_| leads).map(|s| s.at)
+        let leads = |server: &Server| Some(&server.node) == leader.as_ref();
+        let leader = both().find_map(|(server, answer)| {
+            Some((&server.node, answer.as_ref().ok().filter(|_| leads(server))?))
         });
-        let leader = leader.as_ref();
+        let goal = leader.map(|(_, status)| status.at);
         let standings = self.servers.all().zip(&answers).map(|(server, answer)| async move {
             let at = match position(&server.node, answer, leader) {
                 Ok(at) => at,
@@ -94,18 +98,26 @@ impl Postgres {
 fn position(
     node: &NodeId,
     answer: &Result<Status, String>,
-    leader: Option<&NodeId>,
+    leader: Option<(&NodeId, &Status)>,
 ) -> Result<u64, Standing> {
     let status = answer.as_ref().map_err(|why| Standing::Absent(why.clone()))?;
     let behind = |why: String| Err(Standing::Behind(why));
-    let Some(leader) = leader else { return behind("no server is the only primary".into()) };
+    let Some((leader, primary)) = leader else {
+        return behind("no server is the only primary".into());
+    };
+    let strays = status.received.zip(primary.timeline).filter(|(own, new)| own < new);
     match status.timeline {
         Some(_) if leader == node => Ok(status.at),
         Some(_) => behind(format!("it takes writes as if it were the primary, which is {leader}")),
         None if !status.receives => {
             behind("it receives no log from the primary: no WAL receiver runs".into())
         }
-        None => Ok(status.at),
+        None => match strays {
+            Some((own, new)) => {
+                behind(format!("it follows timeline {own}; {leader} writes timeline {new}"))
+            }
+            None => Ok(status.at),
+        },
     }
 }
 
@@ -113,28 +125,34 @@ fn position(
 mod tests {
     use super::*;
 
+    const PRIMARY: Status = Status { at: 5, timeline: Some(3), receives: false, received: None };
+    const REPLICA: Status = Status { at: 4, timeline: None, receives: true, received: Some(3) };
+
+    /// What is found of p2.
     fn of(status: Result<Status, String>, leader: Option<&str>) -> Result<u64, String> {
         let leader = leader.map(NodeId::new);
-        position(&"p2".into(), &status, leader.as_ref()).map_err(|s| s.words())
+        let leader = leader.as_ref().map(|leader| (leader, &PRIMARY));
+        position(&"p2".into(), &status, leader).map_err(|s| s.words())
     }
 
     #[test]
     fn the_primary_and_a_replica_that_receives_the_log_are_asked_how_far_they_have_come() {
-        let primary = Status { at: 5, timeline: Some(3), receives: false };
-        assert_eq!(of(Ok(primary), Some("p2")), Ok(5));
-        let replica = Status { at: 4, timeline: None, receives: true };
-        assert_eq!(of(Ok(replica), Some("p1")), Ok(4));
+        assert_eq!(of(Ok(PRIMARY), Some("p2")), Ok(5));
+        assert_eq!(of(Ok(REPLICA), Some("p1")), Ok(4));
+        assert_eq!(of(Ok(Status { received: None, ..REPLICA }), Some("p1")), Ok(4));
     }
 
     #[test]
     fn what_is_wrong_with_a_server_is_said() {
-        let primary = Status { at: 5, timeline: Some(3), receives: false };
         let second = "behind: it takes writes as if it were the primary, which is p1";
-        assert_eq!(of(Ok(primary), Some("p1")), Err(second.into()));
-        let alone = Status { at: 5, timeline: None, receives: false };
+        assert_eq!(of(Ok(PRIMARY), Some("p1")), Err(second.into()));
+        let alone = Status { receives: false, received: None, ..REPLICA };
         let deaf = "behind: it receives no log from the primary: no WAL receiver runs";
-        assert_eq!(of(Ok(alone.clone()), Some("p1")), Err(deaf.into()));
-        assert_eq!(of(Ok(alone), None), Err("behind: no server is the only primary".into()));
+        assert_eq!(of(Ok(alone), Some("p1")), Err(deaf.into()));
+        let old = Status { received: Some(2), ..REPLICA };
+        let strays = "behind: it follows timeline 2; p1 writes timeline 3";
+        assert_eq!(of(Ok(old), Some("p1")), Err(strays.into()));
+        assert_eq!(of(Ok(REPLICA), None), Err("behind: no server is the only primary".into()));
         let gone = Err("57P03 the database system is starting up".into());
         let said = "absent: 57P03 the database system is starting up";
         assert_eq!(of(gone, Some("p1")), Err(said.into()));
