@@ -2,9 +2,9 @@
 //! system that has lost a member for good looks well until it loses the next one.
 //!
 //! It is counted from the confirmed heal (of the last fault, where several overlap) to the instant from which every
-//! member stood full at each ask until the next injection was begun, or until the asks ended. The resolution is how long
-//! before that the members were asked the last time. Where the next fault strikes too early, the figure is an upper
-//! bound, which may pass and cannot fail.
+//! member stood full at each ask until the next injection was begun, or until the asks ended. The resolution is how
+//! long before that the members were asked the last time. Where the next fault strikes too early, the figure is an
+//! upper bound, which may pass and cannot fail.
 //!
 //! A heal that is not proven blames nobody but members whose process was started since: their fate is theirs, and
 //! another one may still suffer. A member that was never full before the first fault was not lost by the faults.
@@ -71,8 +71,8 @@ impl Check for Redundancy {
         }
         let Some(standings) = Standings::of(record) else {
             return Finding::inconclusive(
-                "no member was asked how it stands: the drill had no check `redundancy`, or came to no \
-                 load; drill again with it",
+                "no member was asked how it stands: the drill had no check `redundancy`, or came \
+                 to no load; drill again with it",
             );
         };
         let view = View { record, standings, within: self.0.within.0 };
@@ -130,10 +130,11 @@ impl<'a> View<'a> {
                 let wanting = match found {
                     Return::Wanting(wanting) if waited > self.within => wanting,
                     _ => {
-                        let left = ms(waited);
-                        return none(format!(
-                            "only {left} until the next fault or the last ask: no figure"
-                        ));
+                        let until = match quiet.to < self.standings.until {
+                            true => "the next fault: leave more time between them",
+                            false => "the members were asked last",
+                        };
+                        return none(format!("no figure, with only {} until {until}", ms(waited)));
                     }
                 };
                 let (verdict, why) = self.blame(healed, &wanting);

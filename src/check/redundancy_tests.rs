@@ -158,7 +158,11 @@ fn an_unproven_heal_blames_only_whom_it_started() {
 fn too_little_time_after_the_heal_is_no_figure() {
     let finding = check(&drill(&[(4500.0, absent())], 10_000.0));
     assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:?}");
-    assert!(finding.summary.contains("only 2.000 s until"), "{}", finding.summary);
+    assert!(
+        finding.summary.contains("only 2.000 s until the members were asked last"),
+        "{}",
+        finding.summary
+    );
     // Not asked since: full as before says nothing.
     assert_eq!(check(&drill(&[], 8300.0)).verdict, Verdict::Inconclusive);
 }
@@ -176,6 +180,7 @@ fn where_the_next_fault_strikes_first_the_figure_is_an_upper_bound() {
     assert!(finding.evidence[1].contains("full 1.000 s"), "{finding:?}");
     let finding = second(9000.0, 10_000.0, 14_000.0);
     assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:?}");
+    assert!(finding.summary.contains("only 1.000 s until the next fault: leave more time"));
     // Overlapping faults: counted from the last heal.
     let finding = second(6000.0, 12_000.0, 13_000.0);
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");

@@ -88,7 +88,8 @@ impl Watch {
             // The last ask begins after the limit: what it finds is too late for certain.
             back || seen.untold || seen.asked > limit
         };
-        let _ = self.seen.wait_for(over).await; // an error: the watch is over, and nothing comes any more
+        // An error: the watch is over, and nothing comes any more.
+        let _ = self.seen.wait_for(over).await;
     }
 
     /// Whether there is nothing to wait for.

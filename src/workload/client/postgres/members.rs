@@ -18,8 +18,8 @@ use crate::workload::client::progress::keeps_up;
 /// How long a server may take to say how it is, its log-in included.
 const STATUS: Duration = Duration::from_secs(2);
 
-/// Place in the log; the timeline that a primary writes; whether a replica receives the log (any role may see that there
-/// is a receiver, though not its state).
+/// Place in the log; the timeline that a primary writes; whether a replica receives the log (any role may see that
+/// there is a receiver, though not its state), and of which timeline.
 const QUESTION: &str = "SELECT pg_is_in_recovery(), \
     (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END \
         - '0/0'::pg_lsn)::bigint, \
