@@ -22,11 +22,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::history::{Call, Outcome, Process};
+use crate::history::{Call, Outcome, Process, Standing};
 use crate::inventory::{AddressBook, NodeId};
 use crate::store::protocol::{Accounts, Redirect, Request, Response, Status};
 
 use super::{Client, ClientError, Driver};
+
+mod members;
 
 /// How long a node is given to say how it is.
 const STATUS: Duration = Duration::from_millis(300);
@@ -144,6 +146,10 @@ impl Driver for StoreDriver {
             })
         }
         .boxed()
+    }
+
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        async { Some(members::ask(&self.cluster).await) }.boxed()
     }
 }
 
