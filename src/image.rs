@@ -22,13 +22,14 @@ const MACHINES: &[(u64, &str)] = &[(62, "amd64"), (183, "arm64")];
 pub enum ImageError {
     /// It needs a loader.
     #[error(
-        "it is not a static binary, and a container from scratch has no loader: build it in firedrill's own \
-         folder, whose .cargo/config.toml says how"
+        "it is not a static binary, and a container from scratch has no loader: build it in \
+         firedrill's own folder, whose .cargo/config.toml says how"
     )]
     NotStatic,
     /// It is for a machine of another kind.
     #[error(
-        "it is for a machine of kind {0} (e_machine, elf(5)); images are made for amd64 (62) and arm64 (183)"
+        "it is for a machine of kind {0} (e_machine, elf(5)); images are made for amd64 (62) and \
+         arm64 (183)"
     )]
     Machine(u64),
     /// It cannot be packed.

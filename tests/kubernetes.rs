@@ -112,3 +112,20 @@ fn what_cannot_be_is_said_before_anything_is_touched() {
     told(&format!("run s.yaml {bare} --set workload.client=store"), 3, &["bare", "no controller"]);
     members.assert_no_agents();
 }
+
+/// Every client is served all the while, and every check of what they saw passes.
+#[test]
+fn a_member_that_lost_its_data_with_its_pod_never_stands_full_again() {
+    let Some(cluster) = cluster() else { return };
+    let members = cluster.forgetful_members();
+    members.scenario("  - {at: 1s, for: 2s, inject: {kill: {nodes: etcd-1}}}\n");
+    let text = members.home.read("s.yaml");
+    let (text, _) = text.split_once("checks:").unwrap();
+    let text = text.replace("agent_image:", "ready: {timeout: 5s}, agent_image:");
+    members.home.write(
+        "s.yaml",
+        &(text.to_string() + "checks: [linearizable, {redundancy: {within: 8s}}]\n"),
+    );
+    let said = ["FAIL  redundancy", "etcd-1 is not back", "ok    linearizable"];
+    members.home.start_command(members.command("run s.yaml")).end().expect(1, &said);
+}

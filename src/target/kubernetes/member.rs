@@ -241,8 +241,8 @@ impl Member {
         }
         if known.now.shares_processes {
             return Err(self.failed(
-                "its containers see each other's processes (`shareProcessNamespace`), so that nobody could tell \
-                 its own from theirs",
+                "its containers see each other's processes (`shareProcessNamespace`), so that \
+                 nobody could tell its own from theirs",
             ));
         }
         if let Some(insider) = known.insider.as_ref().filter(|i| !i.gone.is_cancelled()) {
@@ -289,8 +289,8 @@ impl Member {
         }
         if known.now.host_network {
             return Err(self.failed(
-                "its pod shares its machine's network (`hostNetwork`), so that cutting it off would cut off the \
-                 machine; give it a network of its own",
+                "its pod shares its machine's network (`hostNetwork`), so that cutting it off \
+                 would cut off the machine; give it a network of its own",
             ));
         }
         let place = self.agent_place(with, known, "agent", OF_NETWORK, None);

@@ -108,15 +108,13 @@ fn takes_the_place_of<'a>(up: &'a Up, pod: &Pod, now: &State) -> Option<&'a Memb
 /// This is a node's pod now, or it has none. Never waits: what is being done to a node holds its lock.
 fn is_now(up: &Arc<Up>, member: &Member, now: State) {
     let before = member.now.send_replace(now.clone());
-    let (was, is) = (&before.container, &now.container);
-    let process = (before.uid == now.uid).then_some(()).map_or("", |()| is.id.as_str());
-    if was.running && (!is.running || process != was.id) {
-        let how = match (now.uid == before.uid, is.why.is_empty()) {
-            (false, _) => format!("pod {} is gone", before.pod),
-            (true, true) => "unknown".to_string(),
-            (true, false) => {
-                is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string()
-            }
+    let (was, is, same_pod) = (&before.container, &now.container, before.uid == now.uid);
+    let another = !same_pod || is.id != was.id;
+    if was.running && (another || !is.running) {
+        let how = match same_pod {
+            false => format!("pod {} is gone", before.pod),
+            true if is.why.is_empty() => "unknown".to_string(),
+            true => is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string(),
         };
         let kind = match member.meant.swap(false, Ordering::AcqRel) {
             true => NodeEventKind::Ended(how),
@@ -124,12 +122,11 @@ fn is_now(up: &Arc<Up>, member: &Member, now: State) {
         };
         member.notice(up.with(), kind);
     }
-    if is.running && (!was.running || is.id != was.id) {
+    let placed = !now.machine.is_empty() && (!same_pod || before.machine != now.machine);
+    if is.running && (another || !was.running) {
         member.notice(up.with(), NodeEventKind::Started);
         visit_soon(up, member, "it was started");
-    } else if now.uid != before.uid && !now.machine.is_empty()
-        || before.machine != now.machine && !now.machine.is_empty()
-    {
+    } else if placed {
         visit_soon(up, member, "it is another pod");
     }
 }

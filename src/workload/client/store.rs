@@ -51,10 +51,9 @@ pub struct StoreDriver {
 }
 
 impl StoreDriver {
-    /// A driver for the nodes of this book, each reached at its port `client`, or else at its first
-    /// one by name. `timeout` is an operation's. `run` tells this drill's clients from those of any other that the same data
-    /// folders have seen. `accounts` is the number of bank accounts to open and the balance of
-    /// each.
+    /// A driver for the nodes of this book, each reached at its port `client`, or else at its first one by name.
+    /// `timeout` is an operation's. `run` tells this drill's clients from those of any other that the same data
+    /// folders have seen. `accounts` is the number of bank accounts to open and the balance of each.
     pub fn new(
         book: &AddressBook,
         timeout: Duration,
