@@ -110,12 +110,12 @@ fn is_now(up: &Arc<Up>, member: &Member, now: State) {
     let before = member.now.send_replace(now.clone());
     let (was, is, same_pod) = (&before.container, &now.container, before.uid == now.uid);
     let another = !same_pod || is.id != was.id;
+    let how = || match is.why.is_empty() {
+        true => "unknown".to_string(),
+        false => is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string(),
+    };
     if was.running && (another || !is.running) {
-        let how = match same_pod {
-            false => format!("pod {} is gone", before.pod),
-            true if is.why.is_empty() => "unknown".to_string(),
-            true => is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string(),
-        };
+        let how = if same_pod { how() } else { format!("pod {} is gone", before.pod) };
         let kind = match member.meant.swap(false, Ordering::AcqRel) {
             true => NodeEventKind::Ended(how),
             false => NodeEventKind::Died(how),
@@ -123,8 +123,12 @@ fn is_now(up: &Arc<Up>, member: &Member, now: State) {
         member.notice(up.with(), kind);
     }
     let placed = !now.machine.is_empty() && (!same_pod || before.machine != now.machine);
-    if is.running && (another || !was.running) {
+    if another && !is.id.is_empty() {
         member.notice(up.with(), NodeEventKind::Started);
+        if !is.running {
+            // It ended before the cluster told that it ran.
+            member.notice(up.with(), NodeEventKind::Died(how()));
+        }
         visit_soon(up, member, "it was started");
     } else if placed {
         visit_soon(up, member, "it is another pod");
