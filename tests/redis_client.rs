@@ -289,7 +289,9 @@ async fn a_name_that_no_sentinel_watches_is_told_with_the_remedy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_and_sentinels_that_moved_are_found_where_they_are() {
     let Some(group) = Group::start(1, 1) else { return };
-    ["r1", "s1"].map(|node| group.wait_until(node, "PING", &["PONG"]));
+    for node in ["r1", "s1"] {
+        group.wait_until(node, "PING", &["PONG"]);
+    }
     let inventory = group.inventory();
     let book = AddressBook::default();
     for node in inventory.nodes() {
