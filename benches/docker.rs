@@ -250,7 +250,7 @@ async fn resources(folder: &Path) -> Outcome<()> {
     let id = &ids[0];
     let all = taken()?;
     let joined = all.iter().fold(Condition::default(), |sum, (_, part)| sum.join(part.clone()));
-    docker.foresee(BTreeMap::from([(id.clone(), joined)])).await;
+    docker.foresee(BTreeMap::from([(id.clone(), joined)])).await?;
     for (what, condition) in &all {
         let (mut told, mut healed) = (vec![], vec![]);
         for _ in 0..ROUNDS / 4 {

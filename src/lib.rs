@@ -2,7 +2,7 @@
 //! all the while, and judges from what the clients saw whether data and recovery time were as promised.
 //!
 //! Data flows one way: scenario, plan, drill, record, verdict, report. Everything but [`drill`] (and the
-//! rooms that touch the world for it: [`target`], [`agent`], [`workload`], [`store`]) is a pure function.
+//! rooms that touch the world for it: [`target`], [`control`], [`agent`], [`workload`], [`store`]) is a pure function.
 //! `ARCHITECTURE.md` has the floors; `tests/tidy.rs` holds them.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -12,9 +12,11 @@ pub mod catalogue;
 pub mod check;
 pub mod cli;
 pub mod condition;
+pub mod control;
 pub mod drill;
 pub mod fault;
 pub mod history;
+pub mod image;
 pub mod inventory;
 pub mod plan;
 pub mod quantity;

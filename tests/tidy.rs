@@ -16,6 +16,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("history", 1),
     ("catalogue", 1),
     ("store", 1),
+    ("image", 1),
     ("fault", 2),
     ("check", 2),
     ("workload", 2),
@@ -23,9 +24,10 @@ const ROOMS: &[(&str, u8)] = &[
     ("agent", 3),
     ("report", 3),
     ("plan", 4),
-    ("target", 4),
-    ("drill", 5),
-    ("cli", 6),
+    ("control", 4),
+    ("target", 5),
+    ("drill", 6),
+    ("cli", 7),
 ];
 
 /// What the rest of their floor may import too.

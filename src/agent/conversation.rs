@@ -83,17 +83,31 @@ pub(super) trait Obedient {
     fn do_due(&mut self) {}
 }
 
+/// How an agent is spoken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manners {
+    /// How long its input may be silent.
+    pub lease: Duration,
+    /// It says hello only once it is spoken to: whoever comes to a stream that was there before hears nothing of what
+    /// was said until then.
+    pub after_a_line: bool,
+}
+
 /// Says hello, and has orders obeyed until the end of input, of the lease, or SIGTERM.
 pub(super) async fn converse<Node: Obedient>(
-    lease: Duration,
+    manners: Manners,
     hello: &impl Serialize,
     node: &mut Node,
 ) -> Result<Ended, AgentError> {
+    let Manners { lease, after_a_line } = manners;
     let system = |what| move |why| AgentError::Kernel { what, why };
     let mut terminate = signal(SignalKind::terminate()).map_err(system("hear signals"))?;
     let (say, answers) = unbounded_channel();
     let say = Say(say);
-    say.say(hello);
+    let mut is_met = !after_a_line;
+    if is_met {
+        say.say(hello);
+    }
     let mut writer = tokio::spawn(write(answers));
     let codec = LinesCodec::new_with_max_length(LINE_MAX);
     let mut lines = FramedRead::new(tokio::io::stdin(), codec);
@@ -113,6 +127,10 @@ pub(super) async fn converse<Node: Obedient>(
         };
         until = Instant::now() + lease;
         match line {
+            Some(Ok(_)) if !is_met => {
+                is_met = true;
+                say.say(hello);
+            }
             Some(Ok(line)) => match serde_json::from_str::<Request<Node::Order>>(&line) {
                 Ok(Request { id, order }) => node.obey(id, order, &say),
                 Err(why) => say.answer::<()>(id_of(&line), Err(format!("not an order: {why}"))),

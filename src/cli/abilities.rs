@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::agent::beside::protocol::Shaping;
 use crate::condition::{Condition, Port};
+use crate::control;
 use crate::scenario::{self, Target};
-use crate::target::{docker, local};
+use crate::target::{docker, kubernetes, local};
 
 /// What an engine said, or why it said nothing.
 type Said = Result<Shaping, String>;
@@ -32,19 +33,21 @@ impl<'a> Abilities<'a> {
     pub(super) fn cannot(&self, condition: &Condition) -> Option<String> {
         match self.target {
             Target::Local(_) => local::cannot(condition),
-            Target::Docker(spec) => unnamed(spec, condition)
+            Target::Docker(spec) => unnamed(spec.ports.keys(), condition)
                 .or_else(|| docker::cannot_load(condition))
                 .or_else(|| self.cannot_shape(spec, condition)),
-            Target::Kubernetes(_) => None,
+            Target::Kubernetes(spec) => unnamed(spec.ports.keys(), condition)
+                .or_else(|| kubernetes::cannot(condition))
+                .or_else(|| unmade(spec, condition)),
         }
     }
 
     fn cannot_shape(&self, spec: &scenario::Docker, condition: &Condition) -> Option<String> {
-        if !docker::is_shaped(condition) {
+        if !control::is_shaped(condition) {
             return None;
         }
         let said = self.shaping.get_or_init(|| ask(spec.engine.as_deref()));
-        docker::cannot_shape(condition, said.as_ref().ok()?)
+        control::cannot_shape(condition, said.as_ref().ok()?)
     }
 
     /// By what links will be shaped, in words; `None` where it did not matter.
@@ -60,17 +63,26 @@ impl<'a> Abilities<'a> {
     }
 }
 
+/// An agent that there is no image of.
+fn unmade(spec: &scenario::Kubernetes, condition: &Condition) -> Option<String> {
+    (spec.agent_image.is_none() && kubernetes::needs_agent(condition)).then(|| {
+        "an agent has to join its pods, and nothing says of which image: `firedrill image` makes \
+         one, `agent_image` names it"
+            .to_string()
+    })
+}
+
 /// A port that is called by a name which the target does not give.
-fn unnamed(spec: &scenario::Docker, condition: &Condition) -> Option<String> {
+fn unnamed<'a>(known: impl Iterator<Item = &'a String>, condition: &Condition) -> Option<String> {
+    let known: Vec<&str> = known.map(String::as_str).collect();
     let links = &condition.links;
     let mut ports = links.ports_from.values().chain(links.ports_to.values()).flatten();
     let unknown = ports.find_map(|port| match port {
-        Port::Name(name) if !spec.ports.contains_key(name) => Some(name),
+        Port::Name(name) if !known.contains(&name.as_str()) => Some(name),
         Port::Name(_) | Port::Number(_) => None,
     })?;
-    let known: Vec<&str> = spec.ports.keys().map(String::as_str).collect();
     Some(match known.is_empty() {
-        true => format!("it names no ports (`target.docker.ports`), so none is called `{unknown}`"),
+        true => format!("it names no ports (the target's `ports`), so none is called `{unknown}`"),
         false => format!("none of its ports is called `{unknown}`; there are {}", known.join(", ")),
     })
 }

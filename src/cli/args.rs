@@ -50,6 +50,8 @@ pub enum Command {
     List(ListArgs),
     /// Write a commented scenario to start from
     New(NewArgs),
+    /// Make the agent's image of this very binary, for a cluster to pull
+    Image(ImageArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// A node of the embedded store
@@ -85,6 +87,48 @@ pub enum Command {
     /// Says what time it is for each line of its input: what proves that a clock is skewed
     #[command(hide = true)]
     ClockWitness,
+}
+
+/// Arguments of `image`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("to").required(true))]
+pub struct ImageArgs {
+    /// What the image is called, such as registry.example.com/firedrill/agent:0.1.0
+    #[arg(long, value_name = "REF", value_parser = reference)]
+    pub tag: String,
+    /// Write it to this file, which `docker load` and `ctr image import` read
+    #[arg(long, value_name = "FILE", group = "to")]
+    pub tar: Option<PathBuf>,
+    /// Load it into the Docker engine, from where `docker push` takes it
+    #[arg(long, group = "to")]
+    pub docker: bool,
+    /// The binary that it is made of, for machines of another kind (amd64, arm64) [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+}
+
+/// An image's name: a repository in lower case, perhaps behind a registry, and a tag.
+fn reference(text: &str) -> Result<String, String> {
+    let (repository, tag) = text
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))
+        .ok_or("expected a name and a tag, such as registry.example.com/firedrill/agent:0.1.0")?;
+    let of = |text: &str, more: &str, upper: bool| {
+        let fine = |c: char| {
+            c.is_ascii_lowercase()
+                || c.is_ascii_digit()
+                || more.contains(c)
+                || upper && c.is_ascii_uppercase()
+        };
+        !text.is_empty() && text.chars().all(fine)
+    };
+    match (of(repository, "._-/:", false), of(tag, "._-", true)) {
+        (true, true) => Ok(text.to_string()),
+        (false, _) => {
+            Err(format!("`{repository}` is no repository: lower case, digits, `.`, `_`, `-`, `/`"))
+        }
+        (_, false) => Err(format!("`{tag}` is no tag: letters, digits, `.`, `_`, `-`")),
+    }
 }
 
 /// Which plan is drawn from a scenario.

@@ -43,9 +43,8 @@ pub fn target(input: &Input, places: &Places) -> Result<Arc<dyn Target>, CliErro
         scenario::Target::Docker(docker) => {
             return Ok(Arc::new(containers::target(docker, input, places)?));
         }
-        scenario::Target::Kubernetes(_) => {
-            let why = "target kubernetes comes with a later release; drill local or docker";
-            return Err(CliError::Invalid(why.into()));
+        scenario::Target::Kubernetes(spec) => {
+            return Ok(Arc::new(super::cluster::target(spec, input, places)));
         }
     };
     let nodes = input.plan.inventory.nodes().iter().map(|n| (n.id.clone(), n.zone.clone()));
@@ -186,7 +185,18 @@ pub fn options(input: &Input, places: &Places, began: String) -> drill::Options 
             until: Default::default(),
         },
         settle: SETTLE,
+        redundancy: redundancy(scenario),
     }
+}
+
+/// How long members may take to be back after a heal: as long as the most patient check allows.
+fn redundancy(scenario: &Scenario) -> Option<Duration> {
+    let checks = scenario.checks.iter();
+    let within = checks.filter_map(|check| match &check.value {
+        Spec::Redundancy(spec) => Some(spec.within.0),
+        _ => None,
+    });
+    within.max()
 }
 
 fn hook(hook: &Hook) -> Command {

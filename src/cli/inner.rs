@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::Exit;
 use super::{CliError, terminal};
 use crate::agent::AgentError;
-use crate::agent::conversation::Ended;
+use crate::agent::conversation::{Ended, Manners};
 use crate::drill::watchdog;
 use crate::quantity::Span;
 use crate::target::docker;
@@ -102,18 +102,27 @@ struct Agent {
     /// How long its input may be silent.
     #[arg(long)]
     lease: Span,
+    /// Say hello only after a first line.
+    #[arg(long)]
+    after_a_line: bool,
+}
+
+impl Agent {
+    fn manners(&self) -> Manners {
+        Manners { lease: self.lease.0, after_a_line: self.after_a_line }
+    }
 }
 
 /// The agent beside a node, until its input or its lease ends. The end of the process is what heals.
 pub(super) fn agent(args: Vec<OsString>) -> Result<Exit, CliError> {
-    let Agent { lease } = Agent::parse_from(with_name("firedrill agent", args));
-    serve(lease, agent::beside::serve(lease.0))
+    let told = Agent::parse_from(with_name("firedrill agent", args));
+    serve(told.lease, agent::beside::serve(told.manners()))
 }
 
 /// The agent within a node, until its input or its lease ends.
 pub(super) fn agent_within(args: Vec<OsString>) -> Result<Exit, CliError> {
-    let Agent { lease } = Agent::parse_from(with_name("firedrill agent-within", args));
-    serve(lease, agent::within::serve(lease.0))
+    let told = Agent::parse_from(with_name("firedrill agent-within", args));
+    serve(told.lease, agent::within::serve(told.manners()))
 }
 
 fn serve(

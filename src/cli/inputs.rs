@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::abilities::Abilities;
 use super::args::{TargetKind, Variation};
-use super::{CliError, containers};
+use super::{CliError, cluster, containers};
 use crate::condition::Condition;
 use crate::plan::{self, Plan};
 use crate::scenario::{self, Diagnostic, Scenario, Target};
@@ -87,7 +87,7 @@ pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<
             TargetKind::Docker => scenario::TargetKind::Docker,
             TargetKind::Kubernetes => scenario::TargetKind::Kubernetes,
         };
-        scenario.retarget(kind).map_err(|why| refused(vec![format!("error: {why}")]))?;
+        scenario.retarget(kind).map_err(render)?;
     }
     let inventory = match &scenario.target.value {
         Target::Local(local) => local.inventory(),
@@ -95,8 +95,10 @@ pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<
             let place = scenario.target.place;
             render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
         })?,
-        // The plan refuses it, at its place in the file.
-        Target::Kubernetes(_) => Default::default(),
+        Target::Kubernetes(pods) => cluster::inventory(pods, file).map_err(|e| {
+            let place = scenario.target.place;
+            render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
+        })?,
     };
     let seed = seed.or(variation.seed).or(scenario.seed).unwrap_or_else(new_seed);
     let abilities = Abilities::new(&scenario.target.value);

@@ -5,10 +5,12 @@ mod abilities;
 pub mod args;
 mod assemble;
 mod check;
+mod cluster;
 mod completions;
 mod containers;
 pub mod exit;
 mod heal;
+mod image;
 mod inner;
 mod inputs;
 mod judged;
@@ -106,6 +108,7 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::Schema => schema::schema(),
         Command::List(args) => list::list(args),
         Command::New(args) => new::new(args),
+        Command::Image(args) => image::image(args),
         Command::Completions(args) => completions::completions(args),
         Command::Store(passed) => inner::store(passed.args),
         Command::Guard(passed) => inner::guard(passed.args),

@@ -9,7 +9,7 @@ use crate::condition::Condition;
 use crate::fault::{At, Draw, Effect, FaultError, Place, Scene, Spec};
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::quantity::{Span, SpanRange};
-use crate::scenario::{Diagnostic, Scenario, Step, TargetKind, When, remedy};
+use crate::scenario::{Diagnostic, Scenario, Step, When, remedy};
 
 /// The most injections that may be planned, those that the blast radius leaves out counted too.
 pub const FAULTS_MAX: usize = 2_000;
@@ -132,12 +132,7 @@ impl<'a> Builder<'a> {
 
     fn target(&mut self) {
         let place = self.scenario.target.place;
-        let kind = self.scenario.target.kind();
-        if kind == TargetKind::Kubernetes {
-            let help = "`--target local` drills the embedded store instead".to_string();
-            let message = format!("target `{kind}` comes in a later release");
-            self.refuse(place, message, Some(help));
-        } else if self.inventory.nodes().is_empty() {
+        if self.inventory.nodes().is_empty() {
             self.refuse(place, "there is no node to drill", None);
         }
     }

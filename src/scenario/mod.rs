@@ -32,7 +32,7 @@ pub use schema::schema;
 pub use starter::template;
 pub use step::{Step, When};
 pub use suggest::remedy;
-pub use target::{Docker, Kubernetes, Local, Ready, Target, TargetKind};
+pub use target::{Docker, Kubernetes, Local, PullPolicy, Ready, Target, TargetKind};
 pub use workload::{ClientSpec, ExecClient, PostgresClient, RedisClient, Workload};
 
 use crate::catalogue::{Entry, entries};
@@ -60,6 +60,9 @@ pub struct Scenario {
     pub requires: Vec<String>,
     /// The system under drill, and where it lives.
     pub target: At<Target>,
+    /// Where else the same can be drilled: `--target` takes the one of its kind in place of `target`.
+    #[serde(default)]
+    pub targets: Vec<At<Target>>,
     /// What the clients do all the while.
     pub workload: Workload,
     /// Commands to run, in order, before the load begins.
@@ -143,24 +146,26 @@ impl Scenario {
         }
     }
 
-    /// Replaces the target by the default of another kind (`--target`); nothing if it is of that kind.
-    /// An error, in words, if that kind has no default.
-    pub fn retarget(&mut self, kind: TargetKind) -> Result<(), String> {
+    /// Replaces the target by the one of another kind (`--target`); nothing if it is of that kind. Where the scenario
+    /// has none of it, local processes have a default, and the others are an error.
+    pub fn retarget(&mut self, kind: TargetKind) -> Result<(), Vec<Diagnostic>> {
         if self.target.kind() == kind {
             return Ok(());
         }
-        match kind {
-            TargetKind::Local => self.target.value = Target::Local(Local::default()),
-            TargetKind::Docker | TargetKind::Kubernetes => {
-                return Err(format!(
-                    "{}: no `target.{kind}` to take the place of `target.{}`: give one, with \
-                     --set target={{{kind}: ...}}",
-                    self.sources.file(),
-                    self.target.kind(),
-                ));
+        let other = self.targets.iter().find(|target| target.kind() == kind).cloned();
+        self.target = match (other, kind) {
+            (Some(other), _) => other,
+            (None, TargetKind::Local) => {
+                At { value: Target::Local(Local::default()), place: self.target.place }
             }
-        }
-        Ok(())
+            (None, TargetKind::Docker | TargetKind::Kubernetes) => {
+                let message = format!("no `{kind}` target to take this one's place");
+                let help = format!("list one in `targets`, or give --set target={{{kind}: ...}}");
+                return Err(vec![self.sources.diagnose(self.target.place, message, Some(help))]);
+            }
+        };
+        let found = validate::validate(self);
+        if found.is_empty() { Ok(()) } else { Err(found) }
     }
 }
 

@@ -204,7 +204,7 @@ impl Default for Docker {
     }
 }
 
-/// Pods of a Kubernetes cluster.
+/// Pods of a Kubernetes cluster, which run already.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kubernetes {
@@ -213,9 +213,47 @@ pub struct Kubernetes {
     pub namespace: String,
     /// The label selector of the pods that are the nodes, such as app=etcd.
     pub selector: String,
-    /// The label of a machine that names its zone. Default: topology.kubernetes.io/zone.
+    /// The kubeconfig file, from the scenario's folder. Default: what KUBECONFIG says, else ~/.kube/config, else that
+    /// of the pod which firedrill runs in.
+    pub kubeconfig: Option<String>,
+    /// The context of the kubeconfig file. Default: its current one.
+    pub context: Option<String>,
+    /// The container that is the node's process. Default: the pod's default container, else its first.
+    pub container: Option<String>,
+    /// The label of a pod, or else of its machine, that names its zone. Default: topology.kubernetes.io/zone.
     #[serde(default = "zone_label_default")]
     pub zone_label: String,
+    /// The nodes' zones, where no label tells them: {etcd-0: dc1, etcd-1: dc2}.
+    #[serde(default)]
+    pub zones: BTreeMap<String, String>,
+    /// The ports that clients are told, by name: {client: 2379}.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u16>,
+    /// When a node counts as started: beside what the cluster says, this port has to accept connections.
+    #[serde(default = "ready_default")]
+    pub ready: Ready,
+    /// The agent's image, as the cluster's machines pull it; `firedrill image` makes it. Faults of the network, crashes
+    /// and pauses need it.
+    pub agent_image: Option<String>,
+    /// When a machine pulls the agent's image. Default: IfNotPresent.
+    #[serde(default)]
+    pub image_pull_policy: PullPolicy,
+}
+
+/// When a machine pulls an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PullPolicy {
+    /// Each time.
+    Always,
+    /// Where it is not there.
+    #[default]
+    IfNotPresent,
+    /// Never: it is there.
+    Never,
+}
+
+fn ready_default() -> Ready {
+    Ready { timeout: Span::secs(60), ..Ready::default() }
 }
 
 fn namespace_default() -> String {

@@ -76,6 +76,27 @@ fn the_example_of_the_design_can_be_planned_on_the_local_target() {
     assert!(plan.faults.len() > 5, "{plan:#?}");
 }
 
+const SEVERAL: &str = r#"name: several
+target: {docker: {project: etcd, zone_label: dc}}
+targets:
+  - {kubernetes: {namespace: im, selector: app=etcd}}
+workload: {client: store, model: register}
+"#;
+
+#[test]
+fn of_several_targets_the_command_line_takes_one() {
+    let mut scenario = Scenario::parse("drill.yaml", SEVERAL, &[]).unwrap();
+    scenario.retarget(TargetKind::Kubernetes).unwrap();
+    let Target::Kubernetes(pods) = &scenario.target.value else { panic!("not kubernetes") };
+    assert_eq!((pods.namespace.as_str(), scenario.target.place.line), ("im", 4));
+    let lonely = SEVERAL.replace("  - {kubernetes: {namespace: im, selector: app=etcd}}", "  []");
+    let mut scenario = Scenario::parse("drill.yaml", &lonely, &[]).unwrap();
+    let refused = scenario.retarget(TargetKind::Kubernetes).unwrap_err()[0].render();
+    assert!(refused.contains("drill.yaml:2:9") && refused.contains("`targets`"), "{refused}");
+    let twice = mistakes(&SEVERAL.replace("kubernetes: {namespace: im", "docker: {project: im"));
+    assert!(twice.contains("drill.yaml:4"), "{twice}");
+}
+
 const WRONG: &str = r#"name: wrong one
 target:
   local: {zones: {dc1: 2}, prots: [a]}
@@ -145,7 +166,7 @@ drill.yaml:15:5: unknown name `linearisable`
    |
 15 |   - linearisable
    |     ^^^^^^^^^^^^
-   = did you mean `linearizable`? known: linearizable, counter, set, queue, log, bank, list-append, convergence, lost-writes, recovery, availability, latency, exec, node-deaths
+   = did you mean `linearizable`? known: linearizable, counter, set, queue, log, bank, list-append, convergence, lost-writes, recovery, redundancy, availability, latency, exec, node-deaths
 
 drill.yaml:16:1: unknown field `guard`
    |

@@ -22,6 +22,7 @@ pub fn validate(scenario: &Scenario) -> Vec<Diagnostic> {
     if let Target::Docker(docker) = &scenario.target.value {
         rules.containers(docker);
     }
+    rules.targets();
     rules.keys();
     rules.checks();
     rules.client();
@@ -39,6 +40,20 @@ struct Rules<'a> {
 impl Rules<'_> {
     fn refuse(&mut self, place: Place, message: impl Into<String>, help: Option<String>) {
         self.found.push((place, self.scenario.sources.diagnose(place, message, help)));
+    }
+
+    /// `--target` names one: there is one of each kind.
+    fn targets(&mut self) {
+        let mut known = vec![self.scenario.target.kind()];
+        // Chosen, it stands in both places.
+        let others = self.scenario.targets.iter().filter(|t| t.place != self.scenario.target.place);
+        for other in others {
+            let kind = other.kind();
+            if known.contains(&kind) {
+                self.refuse(other.place, format!("a second target `{kind}`"), None);
+            }
+            known.push(kind);
+        }
     }
 
     /// Which containers are the nodes is said once, and ports that are waited for are there.

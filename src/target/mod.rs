@@ -2,6 +2,7 @@
 //! checks or reports; no target knows another.
 
 pub mod docker;
+pub mod kubernetes;
 pub mod local;
 
 use std::collections::BTreeMap;
@@ -90,9 +91,13 @@ pub trait Target: Send + Sync {
     /// when it moves. For the others the inventory is enough.
     fn keep_addresses(&self, _book: AddressBook) {}
     /// Gets ready for what nodes may suffer in this drill, so that making it true takes no longer than it must. The
-    /// nodes suffer nothing of it. What cannot be got ready says so when it is applied.
-    fn foresee(&self, _foreseen: BTreeMap<NodeId, Condition>) -> BoxFuture<'_, ()> {
-        async {}.boxed()
+    /// nodes suffer nothing of it. What cannot be got ready says so when it is applied; an error says that the drill
+    /// could not be, and ends it before anything is touched.
+    fn foresee(
+        &self,
+        _foreseen: BTreeMap<NodeId, Condition>,
+    ) -> BoxFuture<'_, Result<(), TargetError>> {
+        async { Ok(()) }.boxed()
     }
     /// What happens to the nodes' processes from now on. May be called once.
     fn notices(&self) -> mpsc::UnboundedReceiver<Notice>;

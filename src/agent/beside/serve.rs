@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,16 +12,16 @@ use super::keeper::Keeper;
 use super::probe::Prober;
 use super::protocol::{Done, Hello, Order};
 use crate::agent::AgentError;
-use crate::agent::conversation::{Ended, Obedient, Say, converse};
+use crate::agent::conversation::{Ended, Manners, Obedient, Say, converse};
 
 /// Serves until the end of input, of the lease, or SIGTERM. The caller ends the process then: that is what heals.
-pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
+pub async fn serve(manners: Manners) -> Result<Ended, AgentError> {
     let system = |what| move |why| AgentError::Kernel { what, why };
     let prober = Prober::bind().map_err(system("listen for probes"))?;
     let connect_port = connect::accept_all().await.map_err(system("listen for connects"))?;
     let mut node = Node { keeper: Keeper::claim()?, prober, connect_port };
     let hello = node.hello()?;
-    converse(lease, &hello, &mut node).await
+    converse(manners, &hello, &mut node).await
 }
 
 struct Node {

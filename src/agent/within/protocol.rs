@@ -38,6 +38,10 @@ pub enum Order {
     /// Have the node's processes read a wall clock that is off by exactly this from now on. Idempotent; the default
     /// heals.
     Clock(ClockSkew),
+    /// Have the node's processes stand still, or go on. Idempotent.
+    Halt(bool),
+    /// Kill the node's first process as by SIGKILL. The agent ends with it, and may not answer.
+    Crash,
     /// Measure what holds.
     Measure {
         /// Folders whose room is measured, full or not.
@@ -84,6 +88,17 @@ pub struct Measured {
     pub rooms: BTreeMap<String, Room>,
     /// The clocks, if any skew was told.
     pub clocks: Option<Clocks>,
+    /// The node's processes, if they were told to stand still.
+    pub standstill: Option<Standstill>,
+}
+
+/// Processes that were told to stand still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// How many threads there are.
+    pub threads: usize,
+    /// How many of them are stopped, as the kernel tells it.
+    pub stopped: usize,
 }
 
 /// What clocks the node's processes read.

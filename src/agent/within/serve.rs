@@ -14,16 +14,19 @@ use super::cgroup::{Cgroup, Limits};
 use super::disk::Filler;
 use super::protocol::{Done, Hello, Measured, Order};
 use super::reading;
+use super::seize::{self, Grip};
 use super::stress::{Stress, is_stress};
 use super::time::Timekeeper;
 use crate::agent::AgentError;
-use crate::agent::conversation::{Ended, Obedient, Say, converse};
+use crate::agent::conversation::{Ended, Manners, Obedient, Say, converse};
 use crate::condition::{ClockSkew, Load};
 
 /// Where the machine's control groups are mounted in the agent's container.
 pub const CGROUPS: &str = "/cgroup";
 /// The node's own files, as whoever shares its process namespace sees them.
 const NODE: &str = "/proc/1/root";
+/// The node's first process, as whoever shares its process namespace numbers it.
+const FIRST: i32 = 1;
 /// How often it is looked whether a full file system still is, and whether there are new processes to whom the time
 /// is to be told wrong.
 const LOOK: Duration = Duration::from_millis(100);
@@ -31,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Serves until the end of input, of the lease, or SIGTERM. The caller ends the process then: that is what heals.
-pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
+pub async fn serve(manners: Manners) -> Result<Ended, AgentError> {
     let node = Arc::new(Mutex::new(Node::default()));
     let hello = Hello { version: env!("CARGO_PKG_VERSION").into() };
     let kept = node.clone();
@@ -48,7 +51,7 @@ pub async fn serve(lease: Duration) -> Result<Ended, AgentError> {
         }
     });
     let mut shared = Shared { node: node.clone(), orders: JoinSet::new() };
-    let ended = converse(lease, &hello, &mut shared).await;
+    let ended = converse(manners, &hello, &mut shared).await;
     // What is under way is given up; a stress that is starting ends with it.
     shared.orders.shutdown().await;
     // What holds ends with the process, but for limits: whoever is left gives those back sooner than anybody else.
@@ -85,13 +88,15 @@ struct Node {
     load: Load,
     /// The limits that the node has of its own, while it suffers others.
     own: Option<Limits>,
+    /// What makes its processes stand still.
+    grip: Option<Grip>,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        let (stress, load, own) = (None, Load::default(), None);
+        let (stress, load, own, grip) = (None, Load::default(), None, None);
         let (filler, time) = (Filler::of(Path::new(NODE)), Timekeeper::default());
-        Node { filler, time, stress, load, own }
+        Node { filler, time, stress, load, own, grip }
     }
 }
 
@@ -114,8 +119,25 @@ impl Node {
                 self.time.hold(skew).await?;
                 Ok(Done::Held { lapses, rooms: BTreeMap::new() })
             }
+            Order::Halt(halted) => {
+                let lapses = self.halt(halted)?;
+                Ok(Done::Held { lapses, rooms: BTreeMap::new() })
+            }
+            Order::Crash => {
+                self.grip = None; // what is seized by one thread cannot be by another
+                seize::kill(FIRST).map(|()| Done::Beaten)
+            }
             Order::Measure { folders } => self.measure(&folders).await.map(Done::Measured),
         }
+    }
+
+    fn halt(&mut self, halted: bool) -> Result<Vec<String>, String> {
+        if !halted {
+            self.grip = None;
+        } else if self.grip.is_none() {
+            self.grip = Some(Grip::of(seize::is_of_others)?);
+        }
+        Ok(vec![])
     }
 
     async fn load(&mut self, load: Load, own: Limits) -> Result<Vec<String>, String> {
@@ -140,7 +162,8 @@ impl Node {
     async fn measure(&mut self, folders: &BTreeSet<String>) -> Result<Measured, String> {
         let rooms = self.filler.measure(folders)?;
         let clocks = self.time.measure().await?;
-        let mut measured = Measured { rooms, clocks, ..Measured::default() };
+        let standstill = self.grip.as_ref().map(Grip::measure);
+        let mut measured = Measured { rooms, clocks, standstill, ..Measured::default() };
         if let Some(own) = &self.own {
             let group = group()?;
             measured.asked = Some(group.limited(own, &self.load)?);

@@ -1,41 +1,13 @@
 //! The agent beside one container, in the same network namespace: when it ends, the kernel takes back what it held.
 
-use std::time::Duration;
-
 use bollard::Docker as Api;
 use bollard::models::{DeviceMapping, HostConfig};
 
-use super::attached::{Attached, Place, Speech};
-use crate::agent::beside::protocol::{Done, Hello, Order};
+use super::attached::{Place, start as attach};
+use crate::control::Agent;
 
 /// What lets an agent shape traffic where the kernel has no netem.
 const TUN: &str = "/dev/net/tun";
-
-/// What an agent of the network says and is told.
-#[derive(Debug)]
-pub(super) struct Network;
-
-impl Speech for Network {
-    type Hello = Hello;
-    type Order = Order;
-    type Done = Done;
-
-    fn version(hello: &Hello) -> &str {
-        &hello.version
-    }
-    fn beat() -> Order {
-        Order::Beat
-    }
-    fn takes(order: &Order) -> Duration {
-        match order {
-            Order::Probe(probe) => probe.every * probe.count + probe.wait,
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-/// An agent of the network.
-pub(super) type Agent = Attached<Network>;
 
 /// Starts one in a network, as the engine names it: `container:ID`, or `none` for one of its own. `place` says all
 /// but what it joins.
@@ -52,9 +24,9 @@ pub(super) async fn start(api: &Api, place: Place, network: &str) -> Result<Agen
         ..Place::bare()
     };
     let placed = |host| Place { command: vec!["agent".into()], host, ..place.clone() };
-    match Agent::start(api, &placed(host(Some(vec![tun])))).await {
+    match attach(api, &placed(host(Some(vec![tun])))).await {
         // A host without it can still cut links; the agent says what it cannot do.
-        Err(why) if why.contains(TUN) => Agent::start(api, &placed(host(None))).await,
+        Err(why) if why.contains(TUN) => attach(api, &placed(host(None))).await,
         other => other,
     }
 }

@@ -143,7 +143,7 @@ pub(super) async fn find(
         let labels = container.labels.unwrap_or_default();
         let names = container.names.unwrap_or_default();
         let own = names.first().map(|n| n.trim_start_matches('/').to_string()).unwrap_or_default();
-        if labels.contains_key(super::attached::RUN_LABEL) || !is_wanted(which, &labels, &own) {
+        if labels.contains_key(crate::control::RUN_LABEL) || !is_wanted(which, &labels, &own) {
             continue;
         }
         rows.push((container.id.unwrap_or_default(), own, labels));

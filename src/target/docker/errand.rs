@@ -10,8 +10,8 @@ use bollard::query_parameters::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::attached::RUN_LABEL;
 use super::engine::words;
+use crate::control::RUN_LABEL;
 
 /// What is to be done, and what it may touch.
 #[derive(Debug)]

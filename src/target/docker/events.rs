@@ -63,7 +63,7 @@ async fn listen(up: Arc<Up>) {
 
 /// Visits a node again when its agent is gone.
 async fn guard(up: &Arc<Up>, member: &Member) {
-    let Some(agent) = member.state.lock().await.agent.clone() else { return };
+    let Some(agent) = member.state.lock().await.flank.agent.clone() else { return };
     let (up, id) = (Arc::downgrade(up), member.id.clone());
     let gone = agent.gone.clone();
     drop(agent); // whoever holds it keeps it alive
@@ -108,7 +108,7 @@ async fn heard(up: &Arc<Up>, event: EventMessage) {
             spawn_visit(up, member, "it was started");
         }
         // Perhaps a node in a new container.
-        (Some("start"), None) if !attributes.contains_key(super::attached::RUN_LABEL) => {
+        (Some("start"), None) if !attributes.contains_key(crate::control::RUN_LABEL) => {
             rediscover(up).await;
         }
         _ => {}
@@ -161,7 +161,7 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     }
     let process = known.now.pid;
     member.look(with, &mut known).await?;
-    let stands = known.agent.as_ref().is_some_and(|agent| !agent.gone.is_cancelled());
+    let stands = known.flank.alive().is_some();
     if !known.now.running {
         if known.asked.life.has_process() && !member.told_dead.swap(true, Ordering::AcqRel) {
             member.notice(with, NodeEventKind::Died(format!("seen after {why}")));
@@ -182,23 +182,14 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     }
     let mut moved = false;
     if !same_process || !stands {
-        let suffered = known.held.len();
-        let named = !known.names.told.is_healthy();
-        known.agent = None;
+        let held = known.flank.holdings();
+        known.flank.leave();
         moved = up.moved(member, &known);
-        let links = up.links(&known);
-        let wanted = links.len();
-        member.hold(with, &mut known, links).await?;
-        member.resolve(with, &mut known).await?;
+        up.wire(member, &mut known).await?;
         // A restart is the node's own affair, and its peers held their ends; an agent that went is ours.
-        if suffered > 0 && same_process {
-            known.lapses.push(format!(
-                "{why}: {suffered} of its links were whole until a new agent held {wanted} again"
-            ));
-        }
-        if named && same_process {
-            let whole = "its look-ups were whole until a new agent held them again";
-            known.lapses.push(format!("{why}: {whole}"));
+        if same_process {
+            let whole = |what| format!("{why}: {what} were whole until a new agent held them");
+            known.lapses.extend(held.into_iter().map(whole));
         }
     }
     // Behind the links, which are there sooner.
@@ -213,7 +204,7 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     }
     suffered?;
     let mut known = member.state.lock().await;
-    let linked = known.asked.links.is_healthy();
+    let linked = known.flank.links.is_healthy();
     tokio::select! {
         () = up.ending.cancelled() => Ok(()),
         ready = member.await_ready(with, &mut known, linked, false) => ready,

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
-use super::attached::RUN_LABEL;
 use super::discover::PROJECT;
 use super::engine::{self, is_absent, is_so_already, words};
 use super::restore::removal;
+use crate::control::RUN_LABEL;
 
 /// How the projects that firedrill brings up begin.
 pub const PROJECT_PREFIX: &str = "firedrill-";

@@ -4,7 +4,6 @@
 //! finding, not something to repair. An agent that is gone is made anew and told again; how long nothing was
 //! held meanwhile is a lapse, which the next proof must tell.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -20,13 +19,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Options;
 use super::attached::Place;
-use super::beside::{self, Agent};
+use super::beside;
 use super::discover::{self, State};
 use super::engine::{is_so_already, words};
-use super::names::Names;
 use super::within::Within;
-use crate::agent::beside::protocol::{HeldLink, Order};
-use crate::condition::{ClockSkew, Disk, Dns, Life, Links, Load};
+use crate::condition::{ClockSkew, Disk, Life, Load};
+use crate::control::{self, Agent, Flank};
 use crate::history::NodeEventKind;
 use crate::inventory::NodeId;
 use crate::target::{Notice, TargetError};
@@ -61,31 +59,35 @@ pub(super) struct Known {
     /// As the engine told it last.
     pub now: State,
     pub asked: Asked,
-    pub agent: Option<Arc<Agent>>,
-    /// What that agent holds.
-    pub held: Vec<HeldLink>,
-    /// What its agent holds of look-ups.
-    pub names: Names,
+    /// Its network, and the agent beside it.
+    pub flank: Flank,
     /// The agents within it.
     pub within: Within,
     /// When nothing was held that should have been, in words.
     pub lapses: Vec<String>,
     /// The process that was killed by a crash.
     pub crashed: Option<i64>,
-    /// Links, as they were proven last.
-    pub proven: super::prove::LinkStates,
-    /// Ports and outside hosts of which something was cut when it was proven last.
-    pub proven_cuts: super::ports::Cuts,
-    /// The addresses of hosts that are no nodes, while something of them is asked.
-    pub outside: BTreeMap<String, BTreeSet<IpAddr>>,
     ready: bool,
 }
 
 impl Known {
     /// Its process is gone: who stood beside it stands in namespaces that nobody uses any more.
     pub fn alone(&mut self) {
-        self.agent = None;
+        self.flank.leave();
         self.within.forget();
+    }
+
+    /// Where it is, as far as its network goes.
+    pub fn place(&self) -> control::Place {
+        let State { name, running, paused, addresses, gateways, .. } = &self.now;
+        control::Place {
+            name: name.clone(),
+            running: *running,
+            paused: *paused,
+            addresses: addresses.clone(),
+            clients: gateways.clone(),
+            clock: String::new(), // one engine has one kernel
+        }
     }
 }
 
@@ -93,11 +95,9 @@ impl Known {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Asked {
     pub life: Life,
-    pub links: Links,
     pub load: Load,
     pub disk: Disk,
     pub clock: ClockSkew,
-    pub dns: Dns,
 }
 
 /// What a member needs of its target.
@@ -281,35 +281,15 @@ impl Member {
         }
     }
 
-    /// Makes its agent hold these links; starts one where there is none. Nothing to do for a dead node.
-    pub async fn hold(
-        &self,
-        with: With<'_>,
-        known: &mut Known,
-        links: Vec<HeldLink>,
-    ) -> Result<(), TargetError> {
-        if !known.now.running {
-            known.held.clear();
-            return Ok(());
-        }
-        let agent = self.agent(with, known).await?;
-        if known.held != links {
-            let held = agent.ask(Order::Hold(links.clone())).await;
-            held.map_err(|why| self.failed(format!("its links cannot be changed: {why}")))?;
-            known.held = links;
-        }
-        Ok(())
-    }
-
     /// Its agent; a new one where there is none.
     pub async fn agent(
         &self,
         with: With<'_>,
         known: &mut Known,
     ) -> Result<Arc<Agent>, TargetError> {
-        match &known.agent {
-            Some(agent) if !agent.gone.is_cancelled() => Ok(agent.clone()),
-            _ => self.attach(with, known).await,
+        match known.flank.alive() {
+            Some(agent) => Ok(agent.clone()),
+            None => self.attach(with, known).await,
         }
     }
 
@@ -332,9 +312,7 @@ impl Member {
         let agent = beside::start(with.api, place, &network).await;
         let agent = agent.map_err(|why| self.failed(why))?;
         let agent = Arc::new(agent);
-        known.agent = Some(agent.clone());
-        known.held.clear();
-        known.names.told = Dns::default();
+        known.flank.join(agent.clone());
         Ok(agent)
     }
 
@@ -411,15 +389,4 @@ impl Member {
 
 pub(super) fn socket(address: IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(address, port).to_string()
-}
-
-/// What one agent is told of one link's end.
-pub(super) fn held(
-    peers: &BTreeSet<IpAddr>,
-    way: crate::agent::beside::protocol::Way,
-    link: crate::condition::Link,
-) -> Option<HeldLink> {
-    let nothing = peers.is_empty() || link == crate::condition::Link::default();
-    let ports = BTreeSet::new();
-    (!nothing).then(|| HeldLink { peers: peers.clone(), way, ports, link })
 }

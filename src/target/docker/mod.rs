@@ -15,17 +15,14 @@ mod engine;
 mod errand;
 mod events;
 mod image;
-mod judge;
 mod leftover;
 mod member;
-mod names;
-mod ports;
 mod prove;
 pub mod restore;
 mod up;
 mod within;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,18 +32,19 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use ability::{cannot_load, cannot_shape, is_shaped, shaping};
+pub use ability::{cannot_load, shaping};
 pub use compose::Compose;
 pub use crash::kill_here;
 pub use discover::{Which, Zones};
+pub use image::load;
 pub use leftover::{PROJECT_PREFIX, sweep};
 
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::Shaping;
-use crate::condition::{Condition, Life, Port};
+use crate::condition::{Condition, Life};
+use crate::control::{Agent, is_shaped};
 use crate::inventory::{AddressBook, Inventory, Node, NodeId};
 use crate::target::{Notice, Proof, Restore, Target, TargetError};
-use beside::Agent;
 use discover::{Found, State};
 use member::{Known, Member};
 use restore::What;
@@ -81,17 +79,6 @@ pub struct Options {
     pub lease: Duration,
     /// The firedrill binary, of which the agent's image is made.
     pub binary: PathBuf,
-}
-
-impl Options {
-    /// The numbers of these ports. A name that has none was refused while planning.
-    fn numbers(&self, ports: &BTreeSet<Port>) -> BTreeSet<u16> {
-        let number = |port: &Port| match port {
-            Port::Number(number) => Some(number.get()),
-            Port::Name(name) => self.ports.get(name).copied(),
-        };
-        ports.iter().filter_map(number).collect()
-    }
 }
 
 /// The nodes that will be drilled, and where they stand: asked while planning, changes nothing.
@@ -193,7 +180,7 @@ impl Docker {
         let mut left = vec![];
         for member in up.members.values() {
             let mut known = member.state.lock().await;
-            known.agent = None;
+            known.flank.leave();
             (known.asked.load, known.asked.disk, known.asked.clock) = Default::default();
             if kept && let Err(why) = member.suffer(up.with(), &mut known).await {
                 tracing::warn!("{why}"); // what is not given back is in the journal still
@@ -241,7 +228,7 @@ impl Docker {
     fn devices(&self, up: &Up, condition: &Condition, known: &Known) -> Option<What> {
         let netem = |agent: &Arc<Agent>| agent.hello.shaping == Shaping::Netem;
         // Of an agent that is to come nothing is known yet.
-        let stays = ability::is_shaped(condition) && known.agent.as_ref().is_none_or(netem);
+        let stays = is_shaped(condition) && known.flank.agent.as_ref().is_none_or(netem);
         stays.then(|| What::Devices {
             container: known.now.container.clone(),
             name: known.now.name.clone(),
@@ -340,22 +327,27 @@ impl Target for Docker {
         self.bring_up().boxed()
     }
 
-    fn foresee(&self, foreseen: BTreeMap<NodeId, Condition>) -> BoxFuture<'_, ()> {
+    fn foresee(
+        &self,
+        foreseen: BTreeMap<NodeId, Condition>,
+    ) -> BoxFuture<'_, Result<(), TargetError>> {
         async move {
-            let Ok(up) = self.up() else { return };
+            let up = self.up()?;
             let ready = foreseen.into_iter().filter_map(|(node, condition)| {
                 let member = up.members.get(&node)?;
                 let up = &up;
                 Some(async move {
                     let mut known = member.state.lock().await;
                     member.foresee(up.with(), &mut known, &condition).await;
-                    member.foresee_names(&mut known, &condition.dns).await;
+                    let place = known.place();
+                    known.flank.foresee_names(&place, &condition.dns).await;
                 })
             });
             // Broken off, it leaves answers of the engine's that nobody waits for.
             up.begun.store(false, Ordering::Release);
             join_all(ready).await;
             up.begun.store(true, Ordering::Release);
+            Ok(())
         }
         .boxed()
     }

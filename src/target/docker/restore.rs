@@ -13,12 +13,13 @@ use bollard::query_parameters::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::attached::{Place, RUN_LABEL};
+use super::attached::Place;
 use super::discover::PROJECT;
 use super::engine::{self, is_absent, is_so_already, words};
 use super::errand::Errand;
 use super::{image, within};
 use crate::agent::within::Limits;
+use crate::control::RUN_LABEL;
 
 /// How long the engine may take to do what a runner asked of it with its last breath: what is to be undone may
 /// come about only after it was looked for.

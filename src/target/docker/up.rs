@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
-use super::member::{Known, Member, With, held};
+use super::member::{Known, Member, With};
 use super::restore::What;
 use crate::agent::beside::probe::Prober;
-use crate::agent::beside::protocol::{HeldLink, Way};
-use crate::condition::{Condition, Life, Link, Links, Peer, Port};
+use crate::agent::beside::protocol::HeldLink;
+use crate::condition::{Condition, Life};
 use crate::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
 use crate::target::{Notice, TargetError};
 
@@ -59,7 +59,7 @@ impl Up {
         let ready = self.members.values().map(|member| async {
             let mut known = member.state.lock().await;
             member.await_ready(self.with(), &mut known, true, true).await?;
-            member.hold(self.with(), &mut known, vec![]).await
+            member.agent(self.with(), &mut known).await.map(drop)
         });
         try_join_all(ready).await.map(drop)
     }
@@ -99,31 +99,27 @@ impl Up {
     ) -> Result<(), TargetError> {
         let member = self.member(id)?;
         let mut known = member.state.lock().await;
-        known.asked.links = condition.links.clone();
+        known.flank.ask(condition);
         known.asked.load = condition.load.clone();
         known.asked.disk = condition.disk.clone();
         known.asked.clock = condition.clock;
-        known.asked.dns = condition.dns.clone();
-        if known.agent.as_ref().is_some_and(|agent| agent.gone.is_cancelled()) {
+        if known.flank.is_bereft() {
             // Perhaps with the node, which nobody can stand beside while it is down.
             member.look(self.with(), &mut known).await?;
         }
         member.live(self.with(), &mut known, condition.life).await?;
         // Whatever fails, the rest is done: a part that cannot be injected must not keep another from its heal.
         let process = known.now.pid;
-        let found = member.find_outside(self.with(), &mut known).await;
         let moved = self.moved(member, &known);
-        let links = self.links(&known);
-        let held = member.hold(self.with(), &mut known, links).await;
-        let resolved = member.resolve(self.with(), &mut known).await;
+        let wired = self.wire(member, &mut known).await;
         let suffered = member.suffer(self.with(), &mut known).await;
-        let mut told = found.and(held).and(resolved).and(suffered);
+        let mut told = wired.and(suffered);
         if told.is_err() && member.has_ended(self.with(), &mut known, process).await {
             // What it suffered ended with it, and who starts in its place is visited.
             known.alone();
             told = Ok(());
         }
-        let linked = known.asked.links.is_healthy();
+        let linked = known.flank.links.is_healthy();
         drop(known);
         let rewired = if moved { self.rewire(id).await } else { Ok(()) };
         told.and(rewired)?;
@@ -168,35 +164,50 @@ impl Up {
         for member in self.members.values().filter(|member| member.id != *moved) {
             let mut known = member.state.lock().await;
             let links = self.links(&known);
-            if !links.is_empty() || !known.held.is_empty() {
-                member.hold(self.with(), &mut known, links).await?;
+            if known.flank.is_linked(&links) {
+                self.hold(member, &mut known, links).await?;
             }
         }
         Ok(())
     }
 
-    /// A node's links as its agent is told them. Cuts stand at both ends of a link; what is delayed or limited is
-    /// so where it is sent, once. Clients have no agent: what comes from them late is answered late.
+    /// A node's links as its agent is told them.
     pub(super) fn links(&self, known: &Known) -> Vec<HeldLink> {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = BTreeSet::new();
-        let of = |peer: &Peer| match peer {
-            Peer::Node(id) => addresses.get(id).unwrap_or(&none),
-            Peer::Clients => &known.now.gateways,
-            Peer::Outside(host) => known.outside.get(host).unwrap_or(&none),
-        };
-        let Links { from, ports_from, ports_to, .. } = &known.asked.links;
-        let arriving =
-            from.iter().filter_map(|(peer, link)| held(of(peer), Way::In, link.delivery_alone()));
-        let sent = sent(&known.asked.links);
-        let sent = sent.into_iter().filter_map(|(peer, link)| held(of(peer), Way::Out, link));
-        let of_ports = |(peer, ports): (&Peer, &BTreeSet<Port>), way| {
-            let link = held(of(peer), way, Link::CUT)?;
-            Some(HeldLink { ports: self.options.numbers(ports), ..link })
-        };
-        let ports_in = ports_from.iter().filter_map(|cut| of_ports(cut, Way::In));
-        let ports_out = ports_to.iter().filter_map(|cut| of_ports(cut, Way::Out));
-        arriving.chain(sent).chain(ports_in).chain(ports_out).collect()
+        known.flank.told(&known.place(), &addresses, &self.options.ports)
+    }
+
+    /// Makes a node's agent hold all that is asked of its network; starts one where there is none. Nothing to do
+    /// for a dead node.
+    pub(super) async fn wire(&self, member: &Member, known: &mut Known) -> Result<(), TargetError> {
+        let failed = |why| member.failed(why);
+        known.flank.forget_outside();
+        let mut found = Ok(());
+        if known.flank.is_to_find() && known.now.running {
+            let agent = member.agent(self.with(), known).await?;
+            found = known.flank.find_outside(&agent, &self.options.ports).await.map_err(failed);
+        }
+        let links = self.links(known);
+        let held = self.hold(member, known, links).await;
+        let mut resolved = Ok(());
+        if known.now.running && known.flank.is_to_resolve() {
+            let agent = member.agent(self.with(), known).await?;
+            resolved = known.flank.resolve(&agent).await.map_err(failed);
+        }
+        found.and(held).and(resolved)
+    }
+
+    async fn hold(
+        &self,
+        member: &Member,
+        known: &mut Known,
+        links: Vec<HeldLink>,
+    ) -> Result<(), TargetError> {
+        if !known.now.running {
+            return Ok(());
+        }
+        let agent = member.agent(self.with(), known).await?;
+        known.flank.hold(&agent, links).await.map_err(|why| member.failed(why))
     }
 
     pub(super) async fn save_logs(&self) {
@@ -224,15 +235,4 @@ impl Up {
         });
         join_all(saved).await;
     }
-}
-
-/// What a node's agent does to what the node sends. Clients have no agent: what theirs would do is done to the answers.
-pub(super) fn sent(links: &Links) -> BTreeMap<&Peer, Link> {
-    let mut sent: BTreeMap<&Peer, Link> =
-        links.to.iter().map(|(peer, link)| (peer, *link)).collect();
-    if let Some(clients) = links.from.get(&Peer::Clients) {
-        let both = sent.entry(&Peer::Clients).or_default();
-        *both = both.answering(*clients);
-    }
-    sent
 }

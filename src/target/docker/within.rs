@@ -6,52 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::models::{HostConfig, HostConfigCgroupnsModeEnum};
 
-use super::attached::{Attached, Place, Speech};
-use super::judge::{Finding, ms, right, wrong};
+use super::attached::{self, Place};
 use super::member::{Known, Member, With};
-use crate::agent::within::protocol::{Clocks, Done, Hello, Measured, Order, Room};
+use crate::agent::within::protocol::{Clocks, Done, Measured, Order, Room};
 use crate::agent::within::{CGROUPS, Limits};
 use crate::condition::{ClockSkew, Condition, Disk, Load};
+use crate::control::Insider as Agent;
+use crate::control::judge::{Finding, ms, right, wrong};
 use crate::quantity::Bytes;
 use crate::target::TargetError;
 
-/// How long a load may take to stand: its memory has to be there.
-const LOADING: Duration = Duration::from_secs(70);
-/// How long a measurement may take.
-const MEASURING: Duration = Duration::from_secs(5);
 /// Where the engine's host has its control groups.
 const HOST_CGROUPS: &str = "/sys/fs/cgroup";
-
-/// What an agent within a node says and is told.
-#[derive(Debug)]
-pub(super) struct Inside;
-
-impl Speech for Inside {
-    type Hello = Hello;
-    type Order = Order;
-    type Done = Done;
-
-    fn version(hello: &Hello) -> &str {
-        &hello.version
-    }
-    fn beat() -> Order {
-        Order::Beat
-    }
-    fn takes(order: &Order) -> Duration {
-        match order {
-            Order::Load { .. } => LOADING,
-            Order::Measure { .. } | Order::Clock(_) => MEASURING,
-            Order::Beat | Order::Limits | Order::Disk(_) => Duration::ZERO,
-        }
-    }
-}
-
-/// An agent within a node.
-pub(super) type Agent = Attached<Inside>;
 
 /// The agents within one node, and what was asked of each.
 #[derive(Debug, Default, Clone)]
@@ -197,7 +166,8 @@ impl Member {
             command: vec!["agent-within".into()],
             host,
         };
-        let agent = Agent::start(with.api, &place).await.map_err(|why| self.failed(why))?;
+        let agent: Agent =
+            attached::start(with.api, &place).await.map_err(|why| self.failed(why))?;
         let (gone, lost, id) = (agent.gone.clone(), with.lost.clone(), self.id.clone());
         tokio::spawn(async move {
             gone.cancelled().await;

@@ -1,8 +1,11 @@
 //! A TAP device in front of an interface (see the kernel's `networking/tuntap`). It lives as long as its descriptor.
 
+use std::fs::create_dir_all;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use tappers::Interface as Name;
 
 use super::queue::Line;
@@ -12,6 +15,9 @@ use crate::agent::beside::netfilter::Device;
 
 /// How many frames the device holds until they are read: a burst of some milliseconds.
 const QUEUE: u32 = 10_000;
+/// Where the device file is, and its number (the kernel's `admin-guide/devices`).
+const TUN: (&str, &str) = ("/dev/net", "/dev/net/tun");
+const TUN_NUMBER: (u32, u32) = (10, 200);
 
 pub(super) struct Tap {
     device: tappers::linux::Tap,
@@ -29,6 +35,7 @@ impl std::fmt::Debug for Tap {
 impl Tap {
     /// Makes a device, and gives it back.
     pub(super) fn trial() -> io::Result<()> {
+        make_tun();
         open(&format!("{OWN}-try")).map(drop)
     }
 
@@ -57,6 +64,21 @@ impl Tap {
 impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
+    }
+}
+
+/// Makes the device file that TAP devices are had by, in a container that was given none. Where that is not allowed,
+/// opening it says so.
+fn make_tun() {
+    let (folder, file) = TUN;
+    if Path::new(file).exists() || create_dir_all(folder).is_err() {
+        return;
+    }
+    let mode = Mode::RUSR | Mode::WUSR;
+    let made =
+        mknodat(CWD, file, FileType::CharacterDevice, mode, makedev(TUN_NUMBER.0, TUN_NUMBER.1));
+    if let Err(why) = made {
+        tracing::debug!("{file} cannot be made: {why}");
     }
 }
 

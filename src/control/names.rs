@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::beside::Agent;
+use super::flank::{Flank, Place};
 use super::judge::{Finding, ms, right, wrong};
-use super::member::{Known, Member, With};
+use super::network::Agent;
+use super::prove::Standing;
 use crate::agent::beside::protocol::{Done, LookUp, Order};
 use crate::condition::{Dns, NamePattern, Resolution};
-use crate::target::TargetError;
 
 /// How long an answer is waited for.
 const WAIT: Duration = Duration::from_secs(1);
@@ -24,53 +24,37 @@ const SERVFAIL: u8 = 2;
 pub(super) struct Names {
     /// What the agent holds.
     pub told: Dns,
-    proven: Dns,
+    pub proven: Dns,
     /// What look-ups came to before anything was held.
     truth: BTreeMap<String, LookUp>,
 }
 
-impl Member {
+impl Flank {
     /// Looks up what will suffer, while it does not yet.
-    pub(super) async fn foresee_names(&self, known: &mut Known, dns: &Dns) {
-        let Some(agent) = known.agent.clone() else { return };
+    pub async fn foresee_names(&mut self, place: &Place, dns: &Dns) {
+        let Some(agent) = self.alive().cloned() else { return };
         for pattern in dns.names.keys() {
-            let name = name_of(pattern, &known.now.name);
+            let name = name_of(pattern, &place.name);
             if let Ok((how, _)) = look_up(&agent, &name).await {
-                known.names.truth.insert(name, how);
+                self.names.truth.insert(name, how);
             }
         }
     }
 
-    /// Makes what was asked of its look-ups true; idempotent. Nothing to do for a dead node.
-    pub(super) async fn resolve(
-        &self,
-        with: With<'_>,
-        known: &mut Known,
-    ) -> Result<(), TargetError> {
-        if !known.now.running || known.names.told == known.asked.dns {
-            return Ok(());
-        }
-        let (agent, dns) = (self.agent(with, known).await?, known.asked.dns.clone());
-        let held = agent.ask(Order::Resolve(dns.clone())).await;
-        held.map_err(|why| self.failed(format!("its look-ups cannot be changed: {why}")))?;
-        known.names.told = dns;
-        Ok(())
-    }
-
-    /// Looks up what suffers, and what did when it was proven last.
-    pub(super) async fn prove_names(&self, known: &Known) -> Vec<Finding> {
-        let (asked, proven) = (&known.asked.dns, &known.names.proven);
+    /// Looks up what suffers, and what did when it was proven last. What was proven, where all is as asked.
+    pub(super) async fn prove_names(&self, own: &Standing) -> (Vec<Finding>, Option<Dns>) {
+        let (asked, proven) = (&self.dns, &self.names.proven);
         let patterns: BTreeSet<&NamePattern> =
             asked.names.keys().chain(proven.names.keys()).collect();
-        let Some(agent) = known.agent.as_ref().filter(|_| known.now.running && !known.now.paused)
+        let Some(agent) = own.agent.as_ref().filter(|_| own.place.running && !own.place.paused)
         else {
-            return vec![];
+            return (vec![], None);
         };
         let looked_up = patterns.into_iter().map(|pattern| async move {
-            let name = name_of(pattern, &known.now.name);
+            let name = name_of(pattern, &own.place.name);
             let plain = name.trim_end_matches('.');
             let suffers = asked.resolution(plain);
-            let truth = known.names.truth.get(&name);
+            let truth = self.names.truth.get(&name);
             match look_up(agent, &name).await {
                 Ok((how, took)) => {
                     let was = proven.resolution(plain);
@@ -82,10 +66,8 @@ impl Member {
             }
         });
         let found = join_all(looked_up).await;
-        if found.iter().all(|finding| finding.as_asked) {
-            self.state.lock().await.names.proven = asked.clone();
-        }
-        found
+        let proven = found.iter().all(|finding| finding.as_asked).then(|| asked.clone());
+        (found, proven)
     }
 }
 

@@ -31,16 +31,20 @@ const TIME_SLACK: Duration = Duration::from_micros(500);
 
 /// One thing that was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub struct Finding {
+    /// In words, with figures.
     pub text: String,
+    /// Whether it is what was asked.
     pub as_asked: bool,
 }
 
-pub(super) fn right(text: String) -> Finding {
+/// As asked.
+pub fn right(text: String) -> Finding {
     Finding { text, as_asked: true }
 }
 
-pub(super) fn wrong(text: String) -> Finding {
+/// Not as asked.
+pub fn wrong(text: String) -> Finding {
     Finding { text, as_asked: false }
 }
 
@@ -56,7 +60,11 @@ pub(super) struct Volley {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Came {
     pub sent: u32,
+    pub arrived: usize,
+    /// How long each that is known of was on its way.
     pub each: Vec<Duration>,
+    /// Whether that is there and back.
+    pub back: bool,
     /// From the first to the last.
     pub over: Duration,
 }
@@ -81,12 +89,17 @@ pub(super) fn burst(most: Bandwidth) -> Volley {
 
 /// Whether what arrived of a [`sample`] is what was asked. `silence`: how long it was waited for.
 pub(super) fn passes(what: &str, link: Link, came: &Came, silence: Duration) -> Finding {
-    let (sent, arrived) = (came.sent, came.each.len());
+    let (sent, arrived) = (came.sent, came.arrived);
+    let back = if came.back { " there and back" } else { "" };
     let text = match came.each.iter().min() {
-        Some(least) => {
-            format!("{what}: {arrived} of {sent} datagrams arrived, the first after {}", ms(*least))
+        _ if arrived == 0 => {
+            format!("{what}: none of {sent} datagrams arrived within {}", ms(silence))
         }
-        None => format!("{what}: none of {sent} datagrams arrived within {}", ms(silence)),
+        Some(least) => {
+            let first = ms(*least);
+            format!("{what}: {arrived} of {sent} datagrams arrived, the first after {first}{back}")
+        }
+        None => format!("{what}: {arrived} of {sent} datagrams arrived"),
     };
     let (asked, slack) = (link.latency.0, link.jitter.0 + TIME_SLACK);
     let early = came.each.iter().filter(|took| **took + slack < asked).count();
@@ -109,7 +122,7 @@ pub(super) fn passes(what: &str, link: Link, came: &Came, silence: Duration) -> 
 fn lots(text: String, link: Link, came: &Came, early: usize) -> Finding {
     let [lost, twice, corrupt, ahead] =
         [link.loss, link.duplicate, link.corrupt, link.reorder].map(|share| share.fraction());
-    let (n, arrived) = (f64::from(came.sent), came.each.len() as f64);
+    let (n, arrived) = (f64::from(came.sent), came.arrived as f64);
     // What comes in bursts varies more.
     let bursts = 1.0 / (1.0 - link.correlation.fraction()).max(0.05);
     let slack = |share: f64| 5.0 * (n * share * (1.0 - share)).sqrt() * bursts;
@@ -149,7 +162,7 @@ fn lots(text: String, link: Link, came: &Came, early: usize) -> Finding {
 
 /// Whether what arrived of a [`burst`] came no faster than was asked.
 pub(super) fn rate(what: &str, most: Bandwidth, volley: Volley, came: &Came) -> Finding {
-    let arrived = came.each.len();
+    let arrived = came.arrived;
     if arrived < 2 {
         return wrong(format!("{what}: {arrived} of {} datagrams show no rate", came.sent));
     }
@@ -180,7 +193,8 @@ pub(super) fn connects(what: &str, refused: bool, how: Connect, took: Duration) 
     }
 }
 
-pub(super) fn ms(time: Duration) -> String {
+/// A time for people.
+pub fn ms(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }
 
@@ -194,7 +208,7 @@ mod tests {
     }
 
     fn as_asked(link: Link, sent: u32, each: Vec<Duration>) -> bool {
-        let came = Came { sent, each, over: Duration::ZERO };
+        let came = Came { sent, arrived: each.len(), each, ..Came::default() };
         passes("a -> b", link, &came, at(300)).as_asked
     }
 
@@ -265,7 +279,7 @@ mod tests {
                 f64::from(volley.count - 1) * (HEAD as f64 + f64::from(volley.padding)) * 8.0;
             let took = Duration::from_secs_f64(bits / (mbits as f64 * 1e6));
             let judged = |over: Duration, arrived: usize| {
-                let came = Came { sent: volley.count, each: vec![at(1); arrived], over };
+                let came = Came { sent: volley.count, arrived, over, ..Came::default() };
                 rate("a -> b", most, volley, &came).as_asked
             };
             let all = volley.count as usize;

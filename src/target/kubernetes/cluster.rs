@@ -1,0 +1,127 @@
+//! The cluster: found as kubectl finds it (a kubeconfig file, a context of it), or from within; and what its API server
+//! says, in words.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher;
+use kube::{Api, Client, Config};
+use tokio::time::timeout;
+
+use crate::target::TargetError;
+
+/// How long an API server may take to answer at first.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Which cluster, and where in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Which {
+    /// The kubeconfig file, where it is not the one that the environment names.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of it, where it is not the current one.
+    pub context: Option<String>,
+    /// The namespace. No other one is ever read.
+    pub namespace: String,
+}
+
+/// A connection to a cluster, and to one of its namespaces.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    client: Client,
+    namespace: String,
+}
+
+impl Cluster {
+    pub fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    pub fn events(&self) -> Api<Event> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    pub fn machines(&self) -> Api<Node> {
+        Api::all(self.client.clone())
+    }
+}
+
+/// Connects, and hears that somebody answers.
+pub(super) async fn connect(which: &Which) -> Result<Cluster, TargetError> {
+    let options = KubeConfigOptions { context: which.context.clone(), ..Default::default() };
+    let config = match &which.kubeconfig {
+        Some(path) => from_file(path, &options).await.map_err(|why| no_cluster(&why))?,
+        None => match Config::from_kubeconfig(&options).await {
+            Ok(config) => config,
+            // Without a file it may be that this runs in a pod.
+            Err(why) => Config::incluster().map_err(|_| no_cluster(&why.to_string()))?,
+        },
+    };
+    let server = config.cluster_url.to_string();
+    let client = Client::try_from(config).map_err(|e| no_cluster(&words(&e)))?;
+    match timeout(ANSWER, client.apiserver_version()).await {
+        Ok(Ok(_)) => Ok(Cluster { client, namespace: which.namespace.clone() }),
+        Ok(Err(e)) => Err(no_cluster(&format!("{server} says: {}", words(&e)))),
+        Err(_) => Err(no_cluster(&format!("{server} does not answer within {ANSWER:?}"))),
+    }
+}
+
+async fn from_file(path: &Path, options: &KubeConfigOptions) -> Result<Config, String> {
+    let file = Kubeconfig::read_from(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let config = Config::from_custom_kubeconfig(file, options).await;
+    config.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn no_cluster(why: &str) -> TargetError {
+    TargetError::Other(format!(
+        "no Kubernetes cluster to drill: {why}; say where it is with KUBECONFIG, `kubeconfig` and \
+         `context`"
+    ))
+}
+
+/// What went wrong, in a fragment of a sentence: what the API server says where it says something.
+pub(super) fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => chain(other),
+    }
+}
+
+/// What went wrong with a watch.
+pub(super) fn watch_words(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(e)
+        | watcher::Error::WatchStartFailed(e)
+        | watcher::Error::WatchFailed(e) => words(e),
+        other => chain(other),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let more = deeper.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = deeper.source();
+    }
+    text
+}
+
+fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// Whether the API server says that the thing is not there, or is another one by now.
+pub(super) fn is_absent(error: &kube::Error) -> bool {
+    matches!(code(error), Some(404 | 409))
+}
+
+/// Whether the API server says that this is not allowed.
+pub(super) fn is_forbidden(error: &kube::Error) -> bool {
+    code(error) == Some(403)
+}

@@ -1,0 +1,387 @@
+//! One node: its pod from one life to the next, and the agents in it.
+//!
+//! Invariant: `life` is what firedrill last asked of it. A pod that somebody else deleted keeps what is asked of its
+//! network: whoever takes its place suffers it. An agent that is gone is made anew and told again; how long nothing
+//! was held meanwhile is a lapse, which the next proof must tell.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, Preconditions};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::Options;
+use super::agent::{self, Place};
+use super::cluster::{is_absent, words};
+use super::pod::State;
+use crate::agent::within::protocol::Order;
+use crate::condition::Life;
+use crate::control::{self, Agent, Flank, Insider};
+use crate::history::NodeEventKind;
+use crate::inventory::NodeId;
+use crate::target::{Notice, TargetError};
+
+/// How long the cluster may take to make true what it said, beyond what a pod may take to end.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How long a pod that is asked to end may take, for want of its own figure: the API's default.
+const GRACE: Duration = Duration::from_secs(30);
+/// How often a port is tried that accepts nothing yet.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long one try may take.
+const TRY: Duration = Duration::from_millis(500);
+/// How long to wait for a node to get ready whose links suffer: it may not be able to.
+const READY_WHILE_CUT: Duration = Duration::from_secs(1);
+
+/// What an agent of the network may do: change its namespace's packet filter and devices; and make the device that
+/// it shapes with, which no container has here.
+const OF_NETWORK: &[&str] = &["NET_ADMIN", "MKNOD"];
+/// What an agent within may do: stop and kill processes of whoever they are.
+const OF_PROCESSES: &[&str] = &["SYS_PTRACE"];
+
+/// One node of the drill.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub id: NodeId,
+    pub zone: String,
+    /// Held while something is done to it.
+    pub state: tokio::sync::Mutex<Known>,
+    /// Its pod, as the cluster tells it.
+    pub now: watch::Sender<State>,
+    /// Whether firedrill means its process to end.
+    pub meant: AtomicBool,
+}
+
+/// What is known of a node, and was asked of it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Known {
+    /// As it was looked at last.
+    pub now: State,
+    pub life: Life,
+    /// Its network, and the agent of that.
+    pub flank: Flank,
+    /// The agent among its processes.
+    pub insider: Option<Arc<Insider>>,
+    /// The pod that was deleted, or whose container was killed.
+    pub gone: State,
+    /// When nothing was held that should have been, in words.
+    pub lapses: Vec<String>,
+    ready: bool,
+}
+
+impl Known {
+    /// Where it is, as far as its network goes.
+    pub fn place(&self) -> control::Place {
+        let State { pod, machine, addresses, .. } = &self.now;
+        let from = addresses.iter().filter_map(|address| own_address(*address));
+        control::Place {
+            name: pod.clone(),
+            running: self.is_there(),
+            paused: false, // its network answers all the while
+            addresses: addresses.clone(),
+            clients: from.collect(),
+            clock: machine.clone(),
+        }
+    }
+
+    /// Whether it has a network to stand in.
+    pub fn is_there(&self) -> bool {
+        !self.now.addresses.is_empty()
+    }
+}
+
+/// The address that traffic from here to there comes from. Nothing is sent.
+fn own_address(to: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match to {
+        IpAddr::V4(_) => [0, 0, 0, 0].into(),
+        IpAddr::V6(_) => [0u16; 8].into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// What a member needs of its target.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct With<'a> {
+    pub pods: &'a Api<Pod>,
+    pub events: &'a Api<Event>,
+    pub options: &'a Options,
+    pub notices: &'a mpsc::UnboundedSender<Notice>,
+}
+
+impl Member {
+    pub fn new(id: NodeId, zone: String, now: State) -> Member {
+        let known = Known { now: now.clone(), ready: now.ready, ..Known::default() };
+        let state = tokio::sync::Mutex::new(known);
+        Member { id, zone, state, now: watch::Sender::new(now), meant: AtomicBool::new(false) }
+    }
+
+    pub fn failed(&self, why: impl Into<String>) -> TargetError {
+        TargetError::Node { node: self.id.clone(), why: why.into() }
+    }
+
+    pub fn notice(&self, with: With<'_>, kind: NodeEventKind) {
+        // Nobody may listen any more.
+        let _ = with.notices.send(Notice { at: Instant::now(), node: self.id.clone(), kind });
+    }
+
+    /// Takes note of what the cluster says now. Whether it is another pod, or another process.
+    pub fn look(&self, known: &mut Known) -> bool {
+        let now = self.now.borrow().clone();
+        let another = now.uid != known.now.uid;
+        if another {
+            known.flank.leave();
+        }
+        let anew = another || now.container.id != known.now.container.id;
+        if anew {
+            known.insider = None; // it ended with the processes that it stood among
+        }
+        known.ready &= !anew && now.container.running;
+        known.now = now;
+        anew
+    }
+
+    /// Brings about a life; idempotent.
+    pub async fn live(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+        life: Life,
+    ) -> Result<(), TargetError> {
+        let before = known.life;
+        if before == life {
+            return Ok(());
+        }
+        match life {
+            Life::Running => self.go_on(known).await?,
+            Life::Paused => self.halt(with, known).await?,
+            Life::Crashed => self.crash(with, known).await?,
+            Life::Stopped => self.delete(with, known, None).await?,
+            Life::Killed => self.delete(with, known, Some(0)).await?,
+        }
+        known.life = life;
+        Ok(())
+    }
+
+    /// Deletes its pod, that one and no other; what controls it brings another.
+    async fn delete(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+        grace: Option<u32>,
+    ) -> Result<(), TargetError> {
+        self.look(known);
+        if known.now.uid.is_empty() {
+            return Ok(()); // it is down already
+        }
+        self.meant.store(true, Ordering::Release);
+        known.gone = known.now.clone();
+        let this = Preconditions { uid: Some(known.now.uid.clone()), resource_version: None };
+        let params = DeleteParams { grace_period_seconds: grace, ..DeleteParams::default() };
+        let said = with.pods.delete(&known.now.pod, &params.preconditions(this)).await;
+        match said {
+            Err(e) if !is_absent(&e) => return Err(self.failed(words(&e))),
+            _ => {}
+        }
+        let (uid, patience) =
+            (known.now.uid.clone(), if grace.is_some() { SETTLED } else { GRACE + SETTLED });
+        self.until(known, patience, "end", |now| now.uid != uid).await
+    }
+
+    /// Kills its process, and leaves it to the cluster to start another.
+    async fn crash(&self, with: With<'_>, known: &mut Known) -> Result<(), TargetError> {
+        let insider = self.insider(with, known).await?;
+        self.meant.store(true, Ordering::Release);
+        known.gone = known.now.clone();
+        let (id, restarts) = (known.now.container.id.clone(), known.now.container.restarts);
+        // It dies with the process that it kills, and may not come to answer.
+        let said = insider.ask(Order::Crash).await;
+        known.insider = None;
+        if let Err(why) = said
+            && !insider.gone.is_cancelled()
+        {
+            return Err(self.failed(why));
+        }
+        self.until(known, SETTLED, "crash", |now| {
+            let container = &now.container;
+            !container.running || container.id != id || container.restarts != restarts
+        })
+        .await
+    }
+
+    async fn halt(&self, with: With<'_>, known: &mut Known) -> Result<(), TargetError> {
+        let insider = self.insider(with, known).await?;
+        insider.ask(Order::Halt(true)).await.map(drop).map_err(|why| self.failed(why))
+    }
+
+    /// What stands still goes on.
+    async fn go_on(&self, known: &mut Known) -> Result<(), TargetError> {
+        let Some(insider) = known.insider.take().filter(|i| !i.gone.is_cancelled()) else {
+            return Ok(()); // gone, it holds nothing
+        };
+        insider.ask(Order::Halt(false)).await.map(drop).map_err(|why| self.failed(why))
+    }
+
+    /// The agent among its processes; a new one where there is none.
+    pub async fn insider(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+    ) -> Result<Arc<Insider>, TargetError> {
+        self.look(known);
+        if !known.now.container.running {
+            let why = &known.now.container.why;
+            return Err(self.failed(format!("its container does not run ({why})")));
+        }
+        if known.now.shares_processes {
+            return Err(self.failed(
+                "its containers see each other's processes (`shareProcessNamespace`), so that \
+                 nobody could tell its own from theirs",
+            ));
+        }
+        if let Some(insider) = known.insider.as_ref().filter(|i| !i.gone.is_cancelled()) {
+            return Ok(insider.clone());
+        }
+        let joins = Some(known.now.container.name.clone());
+        let place = self.agent_place(with, known, "agent-within", OF_PROCESSES, joins);
+        let insider = agent::start(with.pods, with.events, self.now.subscribe(), &place).await;
+        let insider = Arc::new(insider.map_err(|why| self.failed(why))?);
+        known.insider = Some(insider.clone());
+        Ok(insider)
+    }
+
+    fn agent_place(
+        &self,
+        with: With<'_>,
+        known: &Known,
+        command: &'static str,
+        capabilities: &'static [&'static str],
+        joins: Option<String>,
+    ) -> Place {
+        let options = with.options;
+        Place {
+            run: options.run.clone(),
+            image: options.agent_image.clone(),
+            pull_policy: options.pull_policy.clone(),
+            lease: options.lease,
+            pod: known.now.pod.clone(),
+            uid: known.now.uid.clone(),
+            command,
+            capabilities,
+            joins,
+        }
+    }
+
+    /// The agent of its network; a new one where there is none.
+    pub async fn agent(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+    ) -> Result<Arc<Agent>, TargetError> {
+        if let Some(agent) = known.flank.alive() {
+            return Ok(agent.clone());
+        }
+        if known.now.host_network {
+            return Err(self.failed(
+                "its pod shares its machine's network (`hostNetwork`), so that cutting it off \
+                 would cut off the machine; give it a network of its own",
+            ));
+        }
+        let place = self.agent_place(with, known, "agent", OF_NETWORK, None);
+        let agent = agent::start(with.pods, with.events, self.now.subscribe(), &place).await;
+        let agent = Arc::new(agent.map_err(|why| self.failed(why))?);
+        known.flank.join(agent.clone());
+        Ok(agent)
+    }
+
+    /// Waits until no agent runs in its pod any more. What does for all the time, in words.
+    pub async fn emptied(&self, patience: Duration) -> Option<String> {
+        let mut now = self.now.subscribe();
+        let runs = |now: &State| now.helpers.iter().any(|(_, helper)| helper.running);
+        let left = timeout(patience, now.wait_for(|now| !runs(now))).await;
+        let (pod, is_left) = (self.now.borrow().pod.clone(), left.is_err());
+        is_left.then(|| {
+            format!(
+                "an agent still runs in pod {pod}, and ends with its lease; if not, \
+                 `kubectl delete pod {pod}` ends it"
+            )
+        })
+    }
+
+    async fn until(
+        &self,
+        known: &mut Known,
+        patience: Duration,
+        what: &str,
+        so: impl Fn(&State) -> bool,
+    ) -> Result<(), TargetError> {
+        let mut now = self.now.subscribe();
+        let came = timeout(patience, now.wait_for(so)).await.is_ok_and(|came| came.is_ok());
+        self.look(known);
+        match came {
+            true => Ok(()),
+            false => {
+                let pod = &known.now.pod;
+                Err(self.failed(format!("pod {pod} does not {what} within {patience:?}")))
+            }
+        }
+    }
+
+    /// Where clients reach one of its ports.
+    pub fn endpoint(now: &State, port: u16) -> Option<String> {
+        let address = now.addresses.first()?;
+        Some(SocketAddr::new(*address, port).to_string())
+    }
+
+    /// Waits until it is ready: the cluster says so, and its ready port accepts connections.
+    pub async fn await_ready(
+        &self,
+        with: With<'_>,
+        known: &mut Known,
+        linked: bool,
+    ) -> Result<(), TargetError> {
+        if known.ready {
+            return Ok(());
+        }
+        let all = with.options.ready_timeout;
+        let patience = if linked { all } else { all.min(READY_WHILE_CUT) };
+        let deadline = Instant::now() + patience;
+        let mut now = self.now.subscribe();
+        let says_so = timeout_at(deadline, now.wait_for(|now| now.ready && !now.leaving)).await;
+        let says_so = says_so.is_ok_and(|came| came.is_ok());
+        self.look(known);
+        while says_so && Instant::now() < deadline {
+            if self.accepts(with, &known.now).await {
+                known.ready = true;
+                self.notice(with, NodeEventKind::Ready);
+                return Ok(());
+            }
+            sleep(LOOK).await;
+            self.look(known);
+        }
+        if !linked {
+            return Ok(()); // the proof will say whether it is
+        }
+        let State { pod, container, .. } = &known.now;
+        let why = match (&container.why, says_so) {
+            _ if known.now.uid.is_empty() => "it has no pod: nothing took its place".to_string(),
+            (_, true) => format!("pod {pod}: its ready port accepts no connection"),
+            (why, false) if !container.running => format!("pod {pod}: its container {why}"),
+            _ => format!("pod {pod} is not ready: see `kubectl describe pod {pod}`"),
+        };
+        Err(self.failed(format!("{why} after {patience:?}")))
+    }
+
+    /// Whether its ready port accepts connections; a node without one is ready when the cluster says so.
+    pub async fn accepts(&self, with: With<'_>, now: &State) -> bool {
+        let port = with.options.ready_port;
+        let Some(at) = port.and_then(|port| Member::endpoint(now, port)) else { return now.ready };
+        matches!(timeout(TRY, TcpStream::connect(at)).await, Ok(Ok(_)))
+    }
+}

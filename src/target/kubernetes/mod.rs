@@ -1,0 +1,299 @@
+//! Nodes as pods of a Kubernetes cluster that runs already. Nothing is installed in it: an agent joins a pod as an
+//! ephemeral container, and leaves.
+//!
+//! Invariant: of the cluster nothing is changed but what the conditions say; each such change is undone by
+//! [`Target::stop`], by the end of the agents' streams or leases, or by the controller whose pod was deleted.
+//!
+//! Deliberately absent: when to do what; what a node's software is; and bringing the system up.
+
+mod agent;
+mod cluster;
+mod discover;
+mod member;
+mod pod;
+mod prove;
+mod up;
+mod watching;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, join_all, try_join_all};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use cluster::Which;
+pub use discover::Pods;
+
+use crate::agent::beside::probe::Prober;
+use crate::condition::{Condition, Life};
+use crate::control::cannot_shape;
+use crate::inventory::{AddressBook, Inventory, Node, NodeId};
+use crate::target::{Notice, Proof, Target, TargetError};
+use member::Member;
+use up::Up;
+
+/// How long agents may take to end, beyond the lease that ends one which nobody came to speak to.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// What is to be drilled, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run's id.
+    pub run: String,
+    /// The run's folder. The nodes' logs go to `nodes/NAME.log` in it at the end.
+    pub folder: PathBuf,
+    /// Which cluster, and where in it.
+    pub cluster: Which,
+    /// Which pods are the nodes, and where they stand.
+    pub pods: Pods,
+    /// The nodes that were planned with, and their zones.
+    pub nodes: Vec<(NodeId, String)>,
+    /// Their ports, by name.
+    pub ports: BTreeMap<String, u16>,
+    /// The port that accepts connections once a node is ready.
+    pub ready_port: Option<u16>,
+    /// How long a node may take to get ready.
+    pub ready_timeout: Duration,
+    /// How long an agent holds what it was told without hearing from the runner.
+    pub lease: Duration,
+    /// The agent's image; planning has refused what needs one where there is none.
+    pub agent_image: String,
+    /// When a machine pulls it: Always, IfNotPresent or Never.
+    pub pull_policy: String,
+}
+
+/// The nodes that will be drilled, and where they stand: asked while planning, changes nothing.
+pub async fn nodes(which: &Which, pods: &Pods) -> Result<Vec<(NodeId, String)>, TargetError> {
+    let cluster = cluster::connect(which).await?;
+    let (found, _) = discover::find(&cluster, &which.namespace, pods).await?;
+    Ok(found.into_iter().map(|found| (found.node, found.zone)).collect())
+}
+
+/// Why this target cannot make a condition true, and what could.
+pub fn cannot(condition: &Condition) -> Option<String> {
+    let Condition { load, disk, clock, .. } = condition;
+    let what = match () {
+        () if !load.is_healthy() => "load a node's processors, memory or disks",
+        () if !disk.is_healthy() => "fill a node's disks",
+        () if !clock.is_none() => "set a node's clock wrong",
+        () => return None,
+    };
+    Some(format!("it cannot {what} yet; target docker can"))
+}
+
+/// Whether making a condition true takes an agent in the node's pod.
+pub fn needs_agent(condition: &Condition) -> bool {
+    let lives = matches!(condition.life, Life::Crashed | Life::Paused);
+    lives || !condition.links.is_healthy() || !condition.dns.is_healthy()
+}
+
+/// The Kubernetes target.
+#[derive(Debug)]
+pub struct Kubernetes {
+    options: Options,
+    notices: mpsc::UnboundedSender<Notice>,
+    listener: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
+    up: Mutex<Option<Arc<Up>>>,
+    book: Mutex<AddressBook>,
+}
+
+impl Kubernetes {
+    /// A target of these options; nothing is done yet.
+    pub fn new(options: Options) -> Kubernetes {
+        let (notices, listener) = mpsc::unbounded_channel();
+        let (up, book) = Default::default();
+        Kubernetes { options, notices, listener: Mutex::new(Some(listener)), up, book }
+    }
+
+    fn up(&self) -> Result<Arc<Up>, TargetError> {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        up.clone().ok_or_else(|| TargetError::Other("the nodes are not looked at yet".into()))
+    }
+}
+
+impl Kubernetes {
+    async fn bring_up(&self) -> Result<Inventory, TargetError> {
+        let options = &self.options;
+        let cluster = cluster::connect(&options.cluster).await?;
+        let (found, machines) =
+            discover::find(&cluster, &options.cluster.namespace, &options.pods).await?;
+        as_planned(&options.nodes, &found)?;
+        let prober = Prober::bind()
+            .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;
+        let addresses = found.iter().map(|f| (f.node.clone(), f.state.addresses.clone()));
+        let addresses = Mutex::new(addresses.collect());
+        let member = |f: discover::Found| (f.node.clone(), Member::new(f.node, f.zone, f.state));
+        let up = Arc::new(Up {
+            options: options.clone(),
+            pods: cluster.pods(),
+            events: cluster.events(),
+            notices: self.notices.clone(),
+            members: found.into_iter().map(member).collect(),
+            addresses,
+            book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            machines: Mutex::new(machines),
+            wired: AtomicBool::new(false),
+            prober,
+            ending: CancellationToken::new(),
+            watching: CancellationToken::new(),
+        });
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(up.clone());
+        watching::watch(up.clone());
+        up.begin().await?;
+        Ok(up.inventory().await)
+    }
+
+    /// Puts an agent into every pod where anything is asked of any node's network: a link is measured from both its
+    /// ends.
+    async fn get_ready(&self, foreseen: BTreeMap<NodeId, Condition>) -> Result<(), TargetError> {
+        let up = self.up()?;
+        for (node, condition) in &foreseen {
+            let member = up.member(node)?;
+            let known = member.state.lock().await;
+            let returns = known.now.controlled;
+            if matches!(condition.life, Life::Stopped | Life::Killed) && !returns {
+                let pod = &known.now.pod;
+                return Err(member.failed(format!(
+                    "pod {pod} has no controller (StatefulSet, Deployment), so that nothing would \
+                     bring it back once it is deleted"
+                )));
+            }
+        }
+        let is_wired = |c: &Condition| !c.links.is_healthy() || !c.dns.is_healthy();
+        let wired = foreseen.values().any(is_wired);
+        up.wired.store(wired, Ordering::Release);
+        let agents = up.members.values().map(|member| async {
+            let condition = foreseen.get(&member.id).cloned().unwrap_or_default();
+            let mut known = member.state.lock().await;
+            member.look(&mut known);
+            if wired {
+                let agent = member.agent(up.with(), &mut known).await?;
+                watching::guard(&up, member, agent.gone.clone());
+                // Known only where an agent stands, and before anything is touched.
+                if let Some(why) = cannot_shape(&condition, &agent.hello.shaping) {
+                    return Err(member.failed(why));
+                }
+                let place = known.place();
+                known.flank.foresee_names(&place, &condition.dns).await;
+            }
+            if matches!(condition.life, Life::Crashed | Life::Paused) {
+                member.insider(up.with(), &mut known).await?;
+            }
+            Ok(())
+        });
+        try_join_all(agents).await.map(drop)
+    }
+
+    async fn take_down(&self) -> Vec<String> {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(up) = up else { return vec![] };
+        up.ending.cancel();
+        let left = up.members.values().map(|member| async {
+            let mut known = member.state.lock().await;
+            member.look(&mut known);
+            let lives = member.live(up.with(), &mut known, Life::Running).await;
+            known.flank.leave();
+            known.insider = None;
+            if let Err(e) = lives {
+                tracing::warn!("{e}"); // its agent has ended, and with it what it held
+            }
+            member.emptied(up.options.lease + LEAVING).await
+        });
+        let left = join_all(left).await.into_iter().flatten().collect();
+        up.save_logs().await;
+        up.watching.cancel();
+        left
+    }
+}
+
+/// The plan was made for certain nodes in certain zones: others would make it a plan for something else.
+fn as_planned(planned: &[(NodeId, String)], found: &[discover::Found]) -> Result<(), TargetError> {
+    let there: BTreeMap<&NodeId, &String> = found.iter().map(|f| (&f.node, &f.zone)).collect();
+    let wanted: BTreeMap<&NodeId, &String> = planned.iter().map(|(n, z)| (n, z)).collect();
+    if there == wanted {
+        return Ok(());
+    }
+    let show = |nodes: &BTreeMap<&NodeId, &String>| {
+        let all: Vec<String> =
+            nodes.iter().map(|(node, zone)| format!("{node} ({zone})")).collect();
+        if all.is_empty() { "none".to_string() } else { all.join(", ") }
+    };
+    Err(TargetError::Other(format!(
+        "the nodes are not those that were planned with: planned {}; found {}",
+        show(&wanted),
+        show(&there)
+    )))
+}
+
+impl Target for Kubernetes {
+    fn inventory(&self) -> Inventory {
+        let bare = |(id, zone): &(NodeId, String)| Node {
+            id: id.clone(),
+            zone: zone.clone(),
+            endpoints: BTreeMap::new(),
+        };
+        Inventory::new(self.options.nodes.iter().map(bare).collect())
+    }
+
+    fn keep_addresses(&self, book: AddressBook) {
+        *self.book.lock().unwrap_or_else(PoisonError::into_inner) = book;
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<Inventory, TargetError>> {
+        async move {
+            let began = self.bring_up().await;
+            if began.is_err() {
+                self.take_down().await;
+            }
+            began
+        }
+        .boxed()
+    }
+
+    fn foresee(
+        &self,
+        foreseen: BTreeMap<NodeId, Condition>,
+    ) -> BoxFuture<'_, Result<(), TargetError>> {
+        self.get_ready(foreseen).boxed()
+    }
+
+    fn notices(&self) -> mpsc::UnboundedReceiver<Notice> {
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A second listener hears nothing.
+        listener.unwrap_or_else(|| mpsc::unbounded_channel().1)
+    }
+
+    fn apply<'a>(
+        &'a self,
+        node: &'a NodeId,
+        condition: &'a Condition,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        async move { self.up()?.apply(node, condition).await }.boxed()
+    }
+
+    fn prove<'a>(&'a self, node: &'a NodeId) -> BoxFuture<'a, Proof> {
+        async move {
+            let unproven = |e: TargetError| Proof {
+                measured: vec![],
+                unproven: Some(e.to_string()),
+                lapses: vec![],
+            };
+            match self.up() {
+                Ok(up) => match up.member(node) {
+                    Ok(member) => up.prove(member).await,
+                    Err(e) => unproven(e),
+                },
+                Err(e) => unproven(e),
+            }
+        }
+        .boxed()
+    }
+
+    fn stop(&self) -> BoxFuture<'_, Vec<String>> {
+        self.take_down().boxed()
+    }
+}

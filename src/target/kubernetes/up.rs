@@ -1,0 +1,227 @@
+//! What there is while nodes are up: each node is told what it suffers, and where the others are.
+//!
+//! Invariant: nobody holds one member's state while waiting for another's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::Api;
+use kube::api::LogParams;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::member::{Known, Member, With};
+use crate::agent::beside::probe::Prober;
+use crate::agent::beside::protocol::HeldLink;
+use crate::condition::{Condition, Life};
+use crate::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
+use crate::target::{Notice, TargetError};
+
+/// What there is while nodes are up.
+#[derive(Debug)]
+pub(super) struct Up {
+    pub options: Options,
+    pub pods: Api<Pod>,
+    pub events: Api<Event>,
+    pub notices: mpsc::UnboundedSender<Notice>,
+    pub members: BTreeMap<NodeId, Member>,
+    /// Where each node's traffic comes from and goes to: the last addresses that were known.
+    pub addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
+    /// Where clients look the nodes up.
+    pub book: AddressBook,
+    /// The zones of machines.
+    pub machines: Mutex<BTreeMap<String, String>>,
+    /// Whether agents of the network are wanted in every pod.
+    pub wired: AtomicBool,
+    /// From the beginning of the end on nobody is visited; ...
+    pub ending: CancellationToken,
+    /// ... at its end the cluster is not watched any more.
+    pub watching: CancellationToken,
+    /// What the clients' links are measured with, from where they stand.
+    pub prober: Prober,
+}
+
+impl Up {
+    pub(super) fn with(&self) -> With<'_> {
+        With {
+            pods: &self.pods,
+            events: &self.events,
+            options: &self.options,
+            notices: &self.notices,
+        }
+    }
+
+    /// The zone that a machine stands in, where that is known.
+    pub(super) fn zone_of(&self, machine: &str) -> Option<String> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(machine).cloned()
+    }
+
+    /// Waits until all are ready.
+    pub(super) async fn begin(&self) -> Result<(), TargetError> {
+        let ready = self.members.values().map(|member| async {
+            let mut known = member.state.lock().await;
+            member.look(&mut known);
+            member.await_ready(self.with(), &mut known, true).await
+        });
+        try_join_all(ready).await.map(drop)
+    }
+
+    pub(super) async fn inventory(&self) -> Inventory {
+        let mut nodes = vec![];
+        for member in self.members.values() {
+            let known = member.state.lock().await;
+            let endpoints = self.endpoints(&known);
+            self.book.write(&member.id, endpoints.clone());
+            let (id, zone) = (member.id.clone(), member.zone.clone());
+            nodes.push(Node { id, zone, endpoints });
+        }
+        Inventory::new(nodes)
+    }
+
+    /// Where clients reach a node now.
+    fn endpoints(&self, known: &Known) -> Endpoints {
+        let at = |(name, port): (&String, &u16)| {
+            Some((name.clone(), Member::endpoint(&known.now, *port)?))
+        };
+        self.options.ports.iter().filter_map(at).collect()
+    }
+
+    pub(super) fn member(&self, id: &NodeId) -> Result<&Member, TargetError> {
+        self.members.get(id).ok_or_else(|| {
+            let known: Vec<&str> = self.members.keys().map(NodeId::as_str).collect();
+            TargetError::Other(format!("there is no node `{id}`; there are {}", known.join(", ")))
+        })
+    }
+
+    pub(super) async fn apply(
+        &self,
+        id: &NodeId,
+        condition: &Condition,
+    ) -> Result<(), TargetError> {
+        let member = self.member(id)?;
+        let mut known = member.state.lock().await;
+        known.flank.ask(condition);
+        member.look(&mut known);
+        member.live(self.with(), &mut known, condition.life).await?;
+        let moved = self.moved(member, &known);
+        let uid = known.now.uid.clone();
+        let mut wired = self.wire(member, &mut known).await;
+        if wired.is_err() {
+            member.look(&mut known);
+            if known.now.uid != uid || known.now.leaving {
+                // What it suffered ended with it, and who takes its place is visited.
+                wired = Ok(());
+            }
+        }
+        let linked = known.flank.links.is_healthy();
+        drop(known);
+        let rewired = if moved { self.rewire(id).await } else { Ok(()) };
+        wired.and(rewired)?;
+        if condition.life == Life::Running {
+            let mut known = member.state.lock().await;
+            member.look(&mut known);
+            member.await_ready(self.with(), &mut known, linked).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down where a node is now, for its peers and for clients; whether that is somewhere else than before.
+    pub(super) fn moved(&self, member: &Member, known: &Known) -> bool {
+        let now = &known.now.addresses;
+        if now.is_empty() {
+            return false; // a pod that is gone has none, and another comes with others
+        }
+        self.book.write(&member.id, self.endpoints(known));
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.insert(member.id.clone(), now.clone()).as_ref() != Some(now)
+    }
+
+    /// Tells every other node's agent where this one is now.
+    pub(super) async fn rewire(&self, moved: &NodeId) -> Result<(), TargetError> {
+        for member in self.members.values().filter(|member| member.id != *moved) {
+            let mut known = member.state.lock().await;
+            let links = self.links(&known);
+            if known.flank.is_linked(&links) {
+                self.hold(member, &mut known, links).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node's links as its agent is told them.
+    fn links(&self, known: &Known) -> Vec<HeldLink> {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        known.flank.told(&known.place(), &addresses, &self.options.ports)
+    }
+
+    /// Makes a node's agent hold all that is asked of its network; starts one where there is none and something is
+    /// asked. Nothing to do while it has no pod.
+    pub(super) async fn wire(&self, member: &Member, known: &mut Known) -> Result<(), TargetError> {
+        let failed = |why| member.failed(why);
+        known.flank.forget_outside();
+        if known.now.machine.is_empty() || known.now.leaving {
+            return Ok(());
+        }
+        let mut found = Ok(());
+        if known.flank.is_to_find() {
+            let agent = member.agent(self.with(), known).await?;
+            found = known.flank.find_outside(&agent, &self.options.ports).await.map_err(failed);
+        }
+        let links = self.links(known);
+        let held = match known.flank.is_linked(&links) {
+            true => self.hold(member, known, links).await,
+            false => Ok(()),
+        };
+        let mut resolved = Ok(());
+        if known.flank.is_to_resolve() {
+            let agent = member.agent(self.with(), known).await?;
+            resolved = known.flank.resolve(&agent).await.map_err(failed);
+        }
+        found.and(held).and(resolved)
+    }
+
+    async fn hold(
+        &self,
+        member: &Member,
+        known: &mut Known,
+        links: Vec<HeldLink>,
+    ) -> Result<(), TargetError> {
+        if known.now.machine.is_empty() || known.now.leaving {
+            return Ok(());
+        }
+        let agent = member.agent(self.with(), known).await?;
+        known.flank.hold(&agent, links).await.map_err(|why| member.failed(why))
+    }
+
+    /// Writes down what the nodes said, as far as the cluster gives it out.
+    pub(super) async fn save_logs(&self) {
+        let folder = self.options.folder.join("nodes");
+        if let Err(e) = std::fs::create_dir_all(&folder) {
+            tracing::warn!("{}: {e}", folder.display());
+            return;
+        }
+        let saved = self.members.values().map(|member| async {
+            let now = member.now.borrow().clone();
+            if now.uid.is_empty() {
+                return;
+            }
+            let container = Some(now.container.name.clone());
+            let params = LogParams { container, timestamps: true, ..LogParams::default() };
+            match self.pods.logs(&now.pod, &params).await {
+                Ok(log) => {
+                    let path = folder.join(format!("{}.log", member.id));
+                    if let Err(e) = std::fs::write(&path, log) {
+                        tracing::warn!("{}: {e}", path.display());
+                    }
+                }
+                Err(e) => tracing::info!("no log of {}: {}", member.id, super::cluster::words(&e)),
+            }
+        });
+        join_all(saved).await;
+    }
+}

@@ -1,0 +1,205 @@
+//! What happens to the nodes' pods, as the cluster tells it over one watch: deaths are noticed, and whoever takes a
+//! node's place gets its agent and its condition.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::{WatchStreamExt, watcher};
+
+use super::cluster::watch_words;
+use super::discover::deployment;
+use super::member::Member;
+use super::pod::{State, state};
+use super::up::Up;
+use crate::history::NodeEventKind;
+use crate::inventory::NodeId;
+use crate::target::TargetError;
+
+/// Watches until the drill is over.
+pub(super) fn watch(up: Arc<Up>) {
+    tokio::spawn(async move {
+        let watching = up.watching.clone();
+        tokio::select! {
+            () = watching.cancelled() => {}
+            () = listen(up) => {}
+        }
+    });
+}
+
+async fn listen(up: Arc<Up>) {
+    let config = watcher::Config::default().labels(&up.options.pods.selector);
+    let events = watcher::watcher(up.pods.clone(), config).default_backoff();
+    let (mut events, mut listed, mut told) = (std::pin::pin!(events), BTreeSet::new(), false);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(pod)) => {
+                listed.extend(pod.metadata.uid.clone());
+                seen(&up, &pod);
+            }
+            Ok(watcher::Event::InitDone) => {
+                told = false;
+                // What went while nobody watched.
+                for member in up.members.values() {
+                    let uid = member.now.borrow().uid.clone();
+                    if !uid.is_empty() && !listed.contains(&uid) {
+                        is_now(&up, member, State::default());
+                    }
+                }
+            }
+            Ok(watcher::Event::Apply(pod)) => seen(&up, &pod),
+            Ok(watcher::Event::Delete(pod)) => {
+                let uid = pod.metadata.uid.unwrap_or_default();
+                let of = |member: &&Member| member.now.borrow().uid == uid;
+                if let Some(member) = up.members.values().find(of) {
+                    is_now(&up, member, State::default());
+                }
+            }
+            // Once, however often it is tried.
+            Err(why) if !told => {
+                told = true;
+                tracing::warn!(
+                    "the cluster's pods are not watched: {}; trying again",
+                    watch_words(&why)
+                );
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// A pod as it is now: that of a node, or one that takes a node's place.
+fn seen(up: &Arc<Up>, pod: &Pod) {
+    let now = state(pod, up.options.pods.container.as_deref());
+    let of = |member: &&Member| member.now.borrow().uid == now.uid;
+    let member = up.members.values().find(of).or_else(|| takes_the_place_of(up, pod, &now));
+    if let Some(member) = member {
+        is_now(up, member, now);
+    }
+}
+
+/// The node whose place a new pod takes: the one of its name; else, of its controller's, one that has no pod any more.
+fn takes_the_place_of<'a>(up: &'a Up, pod: &Pod, now: &State) -> Option<&'a Member> {
+    if now.leaving {
+        return None;
+    }
+    if let Some(member) = up.members.get(now.pod.as_str()) {
+        return Some(member);
+    }
+    if now.machine.is_empty() {
+        return None; // it takes the place in the zone that it will stand in
+    }
+    let place = format!("{}-", deployment(pod)?);
+    let vacant = |member: &&Member| {
+        let now = member.now.borrow();
+        let number = member.id.as_str().strip_prefix(&place);
+        let of_it = number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        of_it && (now.uid.is_empty() || now.leaving)
+    };
+    let zone = up.zone_of(&now.machine);
+    let mut vacant: Vec<&Member> = up.members.values().filter(vacant).collect();
+    vacant.sort_by_key(|member| Some(&member.zone) != zone.as_ref());
+    vacant.first().copied()
+}
+
+/// This is a node's pod now, or it has none. Never waits: what is being done to a node holds its lock.
+fn is_now(up: &Arc<Up>, member: &Member, now: State) {
+    let before = member.now.send_replace(now.clone());
+    let (was, is, same_pod) = (&before.container, &now.container, before.uid == now.uid);
+    let another = !same_pod || is.id != was.id;
+    let how = || match is.why.is_empty() {
+        true => "unknown".to_string(),
+        false => is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string(),
+    };
+    if was.running && (another || !is.running) {
+        let how = if same_pod { how() } else { format!("pod {} is gone", before.pod) };
+        let kind = match member.meant.swap(false, Ordering::AcqRel) {
+            true => NodeEventKind::Ended(how),
+            false => NodeEventKind::Died(how),
+        };
+        member.notice(up.with(), kind);
+    }
+    let placed = !now.machine.is_empty() && (!same_pod || before.machine != now.machine);
+    if another && !is.id.is_empty() {
+        member.notice(up.with(), NodeEventKind::Started);
+        if !is.running {
+            // It ended before the cluster told that it ran.
+            member.notice(up.with(), NodeEventKind::Died(how()));
+        }
+        visit_soon(up, member, "it was started");
+    } else if placed {
+        visit_soon(up, member, "it is another pod");
+    }
+}
+
+fn visit_soon(up: &Arc<Up>, member: &Member, why: &'static str) {
+    let (up, id): (Arc<Up>, NodeId) = (up.clone(), member.id.clone());
+    tokio::spawn(async move {
+        let Some(member) = up.members.get(&id) else { return };
+        if let Err(e) = visit(&up, member, why).await {
+            tracing::warn!("{e}");
+            let (mut known, why) = (member.state.lock().await, e.to_string());
+            let uid = known.now.uid.clone();
+            member.look(&mut known);
+            if known.now.uid != uid || known.now.leaving {
+                return; // it is another one by now, which is visited itself
+            }
+            if !known.lapses.contains(&why) {
+                known.lapses.push(why);
+            }
+        }
+    });
+}
+
+/// Visits a node again when its agent is gone.
+pub(super) fn guard(up: &Arc<Up>, member: &Member, gone: tokio_util::sync::CancellationToken) {
+    let (up, id) = (Arc::downgrade(up), member.id.clone());
+    tokio::spawn(async move {
+        gone.cancelled().await;
+        let Some(up) = up.upgrade() else { return };
+        if let Some(member) = up.members.get(&id) {
+            visit_soon(&up, member, "its agent was gone");
+        }
+    });
+}
+
+/// Looks what became of a node, and makes sure that it suffers what it should.
+async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetError> {
+    let with = up.with();
+    let mut known = member.state.lock().await;
+    if up.ending.is_cancelled() {
+        return Ok(());
+    }
+    let (uid, held) = (known.now.uid.clone(), known.flank.holdings());
+    member.look(&mut known);
+    if known.now.uid.is_empty() || known.now.leaving {
+        return Ok(());
+    }
+    let (same_pod, bereft) = (known.now.uid == uid, known.flank.is_bereft());
+    if bereft {
+        known.flank.leave();
+    }
+    let moved = up.moved(member, &known);
+    if up.wired.load(Ordering::Acquire) {
+        member.agent(with, &mut known).await?;
+    }
+    up.wire(member, &mut known).await?;
+    // A new pod is the cluster's own affair, and its peers held their ends; an agent that went is ours.
+    if bereft && same_pod {
+        let whole = |what| format!("{why}: {what} were whole until a new agent held them");
+        known.lapses.extend(held.into_iter().map(whole));
+    }
+    drop(known);
+    if moved {
+        up.rewire(&member.id).await?;
+    }
+    let mut known = member.state.lock().await;
+    let linked = known.flank.links.is_healthy();
+    tokio::select! {
+        () = up.ending.cancelled() => Ok(()),
+        ready = member.await_ready(with, &mut known, linked) => ready,
+    }
+}
