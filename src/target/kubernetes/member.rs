@@ -196,8 +196,8 @@ impl Member {
         Ok(())
     }
 
-    /// Waits until nobody accepts connections any more where the pod was that is gone: the cluster tells that it is before
-    /// its machine has ended its processes. If somebody does for ever, the proof says so.
+    /// Waits until nobody accepts connections any more where the pod was that is gone: the cluster tells that it is
+    /// before its machine has ended its processes. If somebody does for ever, the proof says so.
     async fn falls_silent(&self, with: With<'_>, known: &Known) {
         let ports = with.options.ready_port.iter();
         let at: Vec<SocketAddr> = ports
