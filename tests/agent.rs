@@ -2,8 +2,8 @@
 //! agent in one of them.
 //!
 //! Needs root and iproute2. Without, each test says why it is skipped; as root in CI it fails instead. What is shaped
-//! is shaped by what this machine's kernel has; `guest` runs all of it on netem. There too runs the agent within a node,
-//! on control groups of version 2.
+//! is shaped by what this machine's kernel has; `guest` runs all of it on netem. There too runs the agent within a
+//! node, on control groups of version 2.
 
 #[path = "agent/cuts.rs"]
 mod cuts;

@@ -71,7 +71,10 @@ fn over_the_blast_radius_nothing_is_started() {
 #[test]
 fn targets_that_cannot_be_drilled_are_refused_at_their_place() {
     for (target, words) in [
-        ("kubernetes: {selector: a=b}", ["`kubernetes`", "later release"]),
+        (
+            "kubernetes: {selector: a=b, kubeconfig: missing.yaml}",
+            ["no Kubernetes cluster", "missing.yaml"],
+        ),
         ("docker: {compose: missing.yaml}", ["missing.yaml", "No such file"]),
         ("docker: {keep: true}", ["`compose`, `project`", "found none"]),
         ("docker: {project: p, containers: [a]}", ["found several", "`containers`"]),

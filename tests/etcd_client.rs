@@ -226,6 +226,50 @@ async fn when_the_leader_is_killed_its_clients_fail_definitely_and_another_leads
     assert!(matches!(dead, Some(Outcome::Fail(_))), "{dead:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_frozen_or_killed_is_absent_and_full_again_when_it_has_caught_up() {
+    let Some(mut cluster) = Cluster::start(3) else { return };
+    let driver = cluster.driver(Model::Register, 10 * SECOND);
+    driver.prepare().await.unwrap();
+    standings(&driver, ["full", "full", "full"]).await;
+    let leader = leader_other_than(&driver, None).await;
+    let place = cluster.inventory.ids().position(|id| *id != leader).unwrap();
+    let follower = cluster.inventory.ids().nth(place).unwrap().clone();
+
+    cluster.signal(&follower, Signal::STOP);
+    let mut expected = ["full"; 3];
+    expected[place] = "absent: time-out";
+    standings(&driver, expected).await;
+    let mut client = driver
+        .client(cluster.inventory.ids().position(|id| *id == leader).unwrap() as u32)
+        .unwrap();
+    for value in 0..300 {
+        ok(&mut client, Call::Write { key: 0, value }).await;
+    }
+    cluster.signal(&follower, Signal::CONT);
+    standings(&driver, ["full"; 3]).await;
+    let replica = driver.read_replica(&follower, &Call::Read { key: 0 }).await;
+    assert_eq!(replica, Some(Outcome::Ok(Reply::Value(Some(299)))), "full is caught up");
+
+    cluster.kill(&follower);
+    expected[place] = "absent: no connection: Connection refused (os error 111)";
+    standings(&driver, expected).await;
+}
+
+/// Returns when the members say this of themselves.
+async fn standings(driver: &Etcd, expected: [&str; 3]) {
+    let mut said = vec![];
+    for _ in 0..100 {
+        let standings = driver.standings().await.unwrap();
+        said = standings.into_iter().map(|(_, standing)| standing.words()).collect::<Vec<_>>();
+        if said == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the members say {said:?}, not {expected:?}");
+}
+
 async fn leader_other_than(driver: &Etcd, old: Option<&NodeId>) -> NodeId {
     for _ in 0..300 {
         match driver.leader().await {

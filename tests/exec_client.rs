@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use firedrill::history::{Call, Outcome, Reply};
+use firedrill::history::{Call, Outcome, Reply, Standing};
 use firedrill::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
 use firedrill::workload::Model;
 use firedrill::workload::client::exec::{Exec, Options};
@@ -126,6 +126,27 @@ async fn questions_about_the_system_are_optional() {
     assert_eq!(answering(r#""leader":null"#).leader().await, None);
     let replica = answering(r#""ok":{"value":null}"#).read_replica(&n1, &READ).await;
     assert_eq!(replica, Some(Outcome::Ok(Reply::Value(None))));
+}
+
+#[tokio::test]
+async fn how_members_stand_is_what_the_child_says_and_unknown_where_it_says_nothing() {
+    let node = |id: &str| Node { id: id.into(), zone: "a".into(), endpoints: Default::default() };
+    let inventory = Inventory::new(["n1", "n2"].map(node).to_vec());
+    let says = |answer: &str| {
+        let script = format!("read -r hello; while read -r line; do {answer}; done");
+        driver(&["sh", "-c", &script], inventory.clone())
+    };
+    let unknown = |why: &str| Standing::Unknown(why.into());
+    let old = says(r#"echo '{"id":1,"unsupported":true}'"#);
+    assert_eq!((old.standings().await, old.standings().await), (None, None));
+    let knows_one = says(r#"echo '{"id":1,"standings":{"n1":{"behind":"3 entries to go"}}}'"#);
+    let behind = Standing::Behind("3 entries to go".into());
+    let silent = unknown("the client says nothing of it");
+    let expected = vec![("n1".into(), behind), ("n2".into(), silent)];
+    assert_eq!(knows_one.standings().await, Some(expected));
+    let ended = unknown("asked how members stand: the client ended with exit code 3");
+    let expected = vec![("n1".into(), ended.clone()), ("n2".into(), ended)];
+    assert_eq!(says("exit 3").standings().await, Some(expected));
 }
 
 #[tokio::test]

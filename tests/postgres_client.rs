@@ -265,8 +265,10 @@ async fn when_the_primary_is_gone_clients_fail_definitely_until_the_standby_is_p
     ok(&mut client, Call::Write { key: 0, value: 1 }).await;
     assert_eq!(client.node(&READ), Some("n1".into()), "a standby takes no writes");
     replicated(&driver, 1).await;
+    standings(&driver, ["full", "full"]).await;
 
     pair.crash(0);
+    standings(&driver, ["absent", "behind: no server is the only primary"]).await;
     let mut client = driver.client(0).unwrap();
     let refused = client.invoke(&Call::Write { key: 0, value: 2 }).await;
     let Outcome::Fail(why) = &refused else { panic!("{refused:?}") };
@@ -279,8 +281,11 @@ async fn when_the_primary_is_gone_clients_fail_definitely_until_the_standby_is_p
     ok(&mut client, Call::Write { key: 0, value: 3 }).await;
     assert_eq!(client.node(&READ), Some("n2".into()));
     assert_eq!(driver.leader().await, Some("n2".into()));
+    standings(&driver, ["absent", "full"]).await;
 
     pair.serve(0);
+    let second = "behind: it takes writes as if it were the primary, which is n2";
+    standings(&driver, [second, "full"]).await;
     assert_eq!(driver.leader().await, Some("n2".into()), "the old one's timeline is older");
 }
 
@@ -304,6 +309,20 @@ async fn a_session_that_turns_read_only_fails_definitely_and_is_left() {
     assert!(matches!(&outcome, Outcome::Fail(why) if why.contains("25006")), "{outcome:?}");
     let next = client.invoke(&Call::Write { key: 0, value: 2 }).await;
     assert!(matches!(&next, Outcome::Fail(why) if why.contains("no server takes")), "{next:?}");
+}
+
+/// Returns when the servers' standings begin like this.
+async fn standings(driver: &Postgres, expected: [&str; 2]) {
+    let mut said = vec![];
+    for _ in 0..100 {
+        said = driver.standings().await.unwrap();
+        let mut both = said.iter().zip(expected);
+        if both.all(|((_, standing), expected)| standing.words().starts_with(expected)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the servers say {said:?}, not {expected:?}");
 }
 
 /// Returns when the standby has this value.

@@ -223,13 +223,32 @@ async fn a_primary_that_is_demoted_refuses_writes_and_is_left() {
     ok(&mut client, Call::Write { key: 0, value: 1 }).await;
     assert_eq!(client.node(&Call::Read { key: 0 }), Some("r1".into()));
 
+    standings(&driver, "r1 full, r2 full").await;
     group.tell("r2", "REPLICAOF NO ONE").unwrap();
+    let nobody = "behind: there is no primary that most agree on and that answers";
+    standings(&driver, &format!("r1 {nobody}, r2 {nobody}")).await;
     group.tell("r1", &format!("REPLICAOF 127.0.0.1 {}", group.ports["r2"])).unwrap();
     let refused = client.invoke(&Call::Write { key: 0, value: 2 }).await;
     assert!(matches!(&refused, Outcome::Fail(why) if why.contains("READONLY")), "{refused:?}");
     ok(&mut client, Call::Write { key: 0, value: 3 }).await;
     assert_eq!(client.node(&Call::Read { key: 0 }), Some("r2".into()));
     assert_eq!(driver.leader().await, Some("r2".into()));
+    standings(&driver, "r1 full, r2 full").await;
+}
+
+/// Returns when the nodes say this of themselves.
+async fn standings(driver: &Redis, expected: &str) {
+    let mut said = String::new();
+    for _ in 0..100 {
+        let all = driver.standings().await.unwrap();
+        let words = all.iter().map(|(node, standing)| format!("{node} {}", standing.words()));
+        said = words.collect::<Vec<_>>().join(", ");
+        if said == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the nodes say `{said}`, not `{expected}`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,6 +263,7 @@ async fn sentinel_names_the_new_primary_when_the_old_one_is_killed() {
     assert_eq!(driver.leader().await, Some("r1".into()));
     let read = Call::Read { key: 0 };
     assert_eq!(driver.read_replica(&"s1".into(), &read).await, None, "a Sentinel holds no data");
+    standings(&driver, "r1 full, r2 full, s1 full, s2 full, s3 full").await;
     let mut client = driver.client(0).unwrap();
     ok(&mut client, Call::Write { key: 0, value: 1 }).await;
 
@@ -268,7 +288,9 @@ async fn sentinel_names_the_new_primary_when_the_old_one_is_killed() {
             assert_eq!(replica, Some(Outcome::Ok(Reply::Value(Some(2)))));
             let dead = driver.read_replica(&"r1".into(), &read).await;
             assert!(matches!(dead, Some(Outcome::Fail(_))), "{dead:?}");
-            return;
+            let gone = "no connection: Connection refused (os error 111)";
+            let expected = format!("r1 absent: {gone}, r2 full, s1 full, s2 full, s3 full");
+            return standings(&driver, &expected).await;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

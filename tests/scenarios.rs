@@ -150,6 +150,36 @@ fn the_scenarios_of_each_system_can_be_planned_and_stand_beside_what_they_bring_
 }
 
 #[test]
+fn the_scenarios_of_pods_can_be_planned() {
+    let found = scenarios_in(&folder().join("kubernetes"));
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "dns-gone",
+        "halves",
+        "leader-crashed",
+        "leader-pod-deleted",
+        "leader-zone-cut",
+        "rolling-restart",
+    ];
+    assert_eq!(names, expected);
+    let first = "# yaml-language-server: $schema=../scenario.schema.json";
+    let node = |n: u32| Node {
+        id: NodeId::new(format!("etcd-{n}")),
+        zone: format!("dc{}", n + 1),
+        endpoints: Default::default(),
+    };
+    let pods = Inventory::new((0..3).map(node).collect());
+    for (name, text) in found {
+        let scenario = parse(&name, &text);
+        assert_eq!((&scenario.name, text.lines().next()), (&name, Some(first)));
+        assert!(matches!(scenario.target.value, Target::Kubernetes(_)), "{name}");
+        let plan = firedrill::plan::build(&scenario, &pods, 1, &|_| None);
+        let plan = plan.unwrap_or_else(|found| panic!("{name}: {}", found[0].render()));
+        assert!(plan.faults[0].at > scenario.steady_state.window.0, "{name}");
+    }
+}
+
+#[test]
 fn the_committed_schema_is_what_this_program_prints() {
     let committed = std::fs::read_to_string(folder().join("scenario.schema.json")).unwrap();
     let committed: serde_json::Value = serde_json::from_str(&committed).unwrap();

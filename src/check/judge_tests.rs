@@ -124,6 +124,7 @@ fn no_check_panics_on_an_empty_record_or_passes_it() {
         let spec = match entry.name.as_str() {
             "lost-writes" => r#"{"lost-writes": {"max": 0}}"#.to_string(),
             "recovery" => r#"{"recovery": {"within": "1s"}}"#.to_string(),
+            "redundancy" => r#"{"redundancy": {"within": "1s"}}"#.to_string(),
             "availability" => r#"{"availability": {"at_least": "1%"}}"#.to_string(),
             "latency" => r#"{"latency": {"max": "1s"}}"#.to_string(),
             "exec" => r#"{"exec": {"command": []}}"#.to_string(),

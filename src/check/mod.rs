@@ -29,11 +29,15 @@ mod mutations;
 mod node_deaths;
 mod queue;
 mod recovery;
+mod redundancy;
+#[cfg(test)]
+mod redundancy_tests;
 #[cfg(test)]
 mod scripted;
 mod service;
 mod set;
 pub mod spec;
+mod standings;
 mod tell;
 mod timeline;
 mod view;

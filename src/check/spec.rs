@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Check;
 use super::{availability, bank, convergence, counter, exec, latency, linearizable, list_append};
-use super::{log, lost_writes, node_deaths, queue, recovery, set};
+use super::{log, lost_writes, node_deaths, queue, recovery, redundancy, set};
 use crate::quantity::{Ratio, Span};
 
 /// A check of the record.
@@ -38,6 +38,9 @@ pub enum Spec {
     LostWrites(LostWrites),
     /// After each fault the clients are served again in time.
     Recovery(Recovery),
+    /// After each heal every member is healthy and caught up again in time, whether or not clients
+    /// were served meanwhile.
+    Redundancy(Redundancy),
     /// Enough of the operations succeed; one that no worker was free to start counts as not
     /// successful.
     Availability(Availability),
@@ -92,6 +95,15 @@ pub enum Since {
     Injection,
     /// From the confirmed heal.
     Heal,
+}
+
+/// Parameters of `redundancy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redundancy {
+    /// The longest time from the confirmed heal until every member is back. After the last heal the
+    /// drill waits for it.
+    pub within: Span,
 }
 
 /// Parameters of `availability`.
@@ -210,6 +222,7 @@ impl Spec {
             Spec::Convergence => "convergence",
             Spec::LostWrites(_) => "lost-writes",
             Spec::Recovery(_) => "recovery",
+            Spec::Redundancy(_) => "redundancy",
             Spec::Availability(_) => "availability",
             Spec::Latency(_) => "latency",
             Spec::Exec(_) => "exec",
@@ -230,6 +243,7 @@ impl Spec {
             Spec::Convergence => Box::new(convergence::Convergence),
             Spec::LostWrites(spec) => Box::new(lost_writes::LostWrites(spec)),
             Spec::Recovery(spec) => Box::new(recovery::Recovery(spec)),
+            Spec::Redundancy(spec) => Box::new(redundancy::Redundancy(spec)),
             Spec::Availability(spec) => Box::new(availability::Availability(spec)),
             Spec::Latency(spec) => Box::new(latency::Latency(spec)),
             Spec::Exec(spec) => Box::new(exec::Exec(spec)),
@@ -251,7 +265,7 @@ impl Spec {
             Spec::Convergence => &["register", "counter", "set", "log", "bank", "list-append"],
             Spec::LostWrites(_) => &["register", "counter", "set", "queue", "log", "list-append"],
             Spec::Recovery(_) | Spec::Availability(_) | Spec::Latency(_) => return Ok(()),
-            Spec::Exec(_) | Spec::NodeDeaths(_) => return Ok(()),
+            Spec::Exec(_) | Spec::NodeDeaths(_) | Spec::Redundancy(_) => return Ok(()),
         };
         match models.contains(&model) {
             true => Ok(()),

@@ -185,7 +185,18 @@ pub fn options(input: &Input, places: &Places, began: String) -> drill::Options 
             until: Default::default(),
         },
         settle: SETTLE,
+        redundancy: redundancy(scenario),
     }
+}
+
+/// How long members may take to be back after a heal: as long as the most patient check allows.
+fn redundancy(scenario: &Scenario) -> Option<Duration> {
+    let checks = scenario.checks.iter();
+    let within = checks.filter_map(|check| match &check.value {
+        Spec::Redundancy(spec) => Some(spec.within.0),
+        _ => None,
+    });
+    within.max()
 }
 
 fn hook(hook: &Hook) -> Command {

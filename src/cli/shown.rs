@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::drill::event::{Began, Event, Planned, Progress, Stamped};
-use crate::history::{NodeEvent, NodeEventKind, Time};
+use crate::history::{NodeEvent, NodeEventKind, Standing, Time};
 use crate::inventory::NodeId;
 use crate::report::{plain, plural};
 
@@ -51,6 +51,10 @@ pub(super) fn words(event: &Event) -> Option<(Weight, String)> {
         Event::Node(event) => node_words(event),
         Event::Aborting(why) => (Weight::Alarm, format!("ABORTING: {why}")),
         Event::LoadEnded => (Weight::Plain, "load ends".into()),
+        Event::MembersAwaited { limit } => {
+            let most = millis(*limit);
+            (Weight::Plain, format!("not every member is back: waiting, at most {most}"))
+        }
         Event::FinalReads { reads } => {
             (Weight::Plain, format!("all healed; {} at the end", plural(*reads, "read")))
         }
@@ -96,6 +100,12 @@ fn node_words(NodeEvent { node, kind, .. }: &NodeEvent) -> (Weight, String) {
             (Weight::Alarm, format!("{node} DIED, and not by firedrill: {how}"))
         }
         NodeEventKind::Leads => (Weight::Plain, format!("{node} leads")),
+        NodeEventKind::Stands { standing: Standing::Full, .. } => {
+            (Weight::Plain, format!("{node} stands full again"))
+        }
+        NodeEventKind::Stands { standing, .. } => {
+            (Weight::Plain, format!("{node} is {}", standing.words()))
+        }
     }
 }
 
@@ -201,6 +211,7 @@ impl State {
             }
             Event::Aborting(_) => self.phase = "aborting",
             Event::LoadEnded => self.phase = "load ended",
+            Event::MembersAwaited { .. } => self.phase = "members",
             Event::FinalReads { .. } => self.phase = "final reads",
             Event::Stopping => self.phase = "stopping",
             Event::Ended { .. } => self.phase = "ended",
@@ -250,6 +261,7 @@ impl State {
             NodeEventKind::Ended(_) => (node.state, node.leads) = ("down", false),
             NodeEventKind::Died(_) => (node.state, node.leads) = ("died", false),
             NodeEventKind::Leads => node.leads = true,
+            NodeEventKind::Stands { .. } => {} // what its process does is said by the others
         }
     }
 

@@ -74,6 +74,11 @@ pub enum Event {
     Aborting(String),
     /// No more operations start; those in flight end.
     LoadEnded,
+    /// Not every member is back yet: they are given so much longer.
+    MembersAwaited {
+        /// At most.
+        limit: Duration,
+    },
     /// Everything is healed; the final reads begin.
     FinalReads {
         /// How many there will be.

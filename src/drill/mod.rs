@@ -9,6 +9,7 @@ pub mod event;
 pub mod guard;
 mod hooks;
 pub mod journal;
+mod members;
 mod monitor;
 mod reconcile;
 mod schedule;
@@ -24,7 +25,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::file::{HistoryError, Writer};
-use crate::history::{End, Header};
+use crate::history::{End, Header, Time};
 use crate::inventory::{AddressBook, NodeId};
 use crate::plan::Plan;
 use crate::quantity::Ratio;
@@ -58,6 +59,9 @@ pub struct Options {
     pub workload: engine::Options,
     /// How long the healed system is left in peace before the final reads.
     pub settle: Duration,
+    /// How long after a heal every member may take to be back, where a check wants to know: members are asked how they
+    /// stand, and after the last heal they are given this long.
+    pub redundancy: Option<Duration>,
 }
 
 /// A command of the scenario's.
@@ -126,8 +130,9 @@ pub async fn run(
     let writer = Arc::new(Writer::create(&options.folder.join(HISTORY_FILE), &options.header)?);
     let monitor = Arc::new(Monitor::new(writer.clone(), clock));
     let hard = stop.hard.clone();
-    let dead = Arc::default();
-    let drill = Drill { options, target, clock, writer, monitor, safety, stop, events, dead };
+    let (dead, healed) = Default::default();
+    let drill =
+        Drill { options, target, clock, writer, monitor, safety, stop, events, dead, healed };
     let (aborted, mut left_behind) = drill.go(make_driver).await;
     let Drill { safety, writer, clock, events, .. } = drill;
     left_behind.extend(close(safety, &hard));
@@ -170,6 +175,8 @@ struct Drill {
     events: UnboundedSender<Stamped>,
     /// Nodes that died by themselves, and were not started again.
     dead: Arc<Mutex<BTreeSet<NodeId>>>,
+    /// When the last heal so far was complete.
+    healed: Mutex<Option<Time>>,
 }
 
 impl Drill {

@@ -242,6 +242,8 @@ impl Drill {
         let planned = timeline.began + span.planned_at;
         let event = match kind {
             Kind::Heal => {
+                let mut healed = self.healed.lock().unwrap_or_else(|p| p.into_inner());
+                *healed = (*healed).max(Some(change.effective));
                 span.healed = Some(change);
                 Event::Healed { id, what: span.what.clone(), took, unproven }
             }

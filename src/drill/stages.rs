@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Began, Event, Planned, Stamped};
+use super::members::{Told, Watch};
 use super::reconcile::Reconciler;
 use super::{Drill, MakeDriver};
 use crate::history::{FaultSpan, LoadSpan, NodeEvent, NodeEventKind, Time};
@@ -124,13 +125,52 @@ impl Drill {
             ready = driver.prepare() => ready.map_err(|e| e.to_string())?,
         }
         let leaders = self.watch_leader(driver.clone());
+        let members = self.options.redundancy.map(|_| self.watch_members(driver.clone()));
         let loaded = self.load(&inventory, driver.clone()).await;
-        let read = match loaded {
+        let back = self.members_back(members, loaded.is_ok()).await;
+        let read = match loaded.and_then(|summary| back.map(|()| summary)) {
             Ok(summary) => self.final_reads(&inventory, driver, summary).await,
             Err(why) => Err(why),
         };
         leaders.abort();
         read
+    }
+
+    fn watch_members(&self, driver: Arc<dyn Driver>) -> Watch {
+        let (writer, events, clock) = (self.writer.clone(), self.events.clone(), self.clock);
+        let nodes = self.options.plan.inventory.ids().cloned().collect();
+        Watch::begin(nodes, driver, Told { writer, events, clock })
+    }
+
+    /// Waits until every member is back after the last heal, at most as long as a check allows, where one
+    /// wants to know. Clients do nothing meanwhile, so that no other figure depends on how long it takes.
+    async fn members_back(&self, watch: Option<Watch>, wait: bool) -> Result<(), String> {
+        let Some(mut watch) = watch else { return Ok(()) };
+        let healed = *self.healed.lock().unwrap_or_else(|p| p.into_inner());
+        let Some(healed) = healed.filter(|_| wait) else {
+            tokio::select! {
+                biased;
+                () = self.stop.hard.cancelled() => {}
+                _ = watch.end() => {}
+            }
+            return Ok(());
+        };
+        let limit = healed + self.options.redundancy.unwrap_or_default();
+        if !watch.is_back(healed) && self.clock.now() < limit {
+            self.tell(Event::MembersAwaited { limit: limit.since(self.clock.now()) });
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
+            () = watch.back(healed, limit) => {}
+        }
+        let lost = !watch.is_back(healed);
+        let absent = watch.end().await;
+        if lost {
+            // The final reads would ask them in vain, too.
+            self.dead.lock().unwrap_or_else(|p| p.into_inner()).extend(absent);
+        }
+        Ok(())
     }
 
     /// Clients work, faults come and go. Whatever ends it, everything is healed when it returns.

@@ -11,7 +11,7 @@ pub use operation::{
     Call, Key, Message, OPENING_BALANCE, Operation, Outcome, Process, Reply, Stage, Step,
 };
 pub use record::{
-    Change, End, Evidence, FaultSpan, Header, LoadSpan, NodeEvent, NodeEventKind, Record, Steady,
-    WorkloadFacts,
+    Change, End, Evidence, FaultSpan, Header, LoadSpan, NodeEvent, NodeEventKind, Record, Standing,
+    Steady, WorkloadFacts,
 };
 pub use time::Time;

@@ -147,6 +147,46 @@ pub enum NodeEventKind {
     Died(String),
     /// It was seen to be the leader.
     Leads,
+    /// How it was found to stand among its peers: told when that changed, and once more when it was
+    /// asked the last time.
+    Stands {
+        /// What it came to.
+        standing: Standing,
+        /// The ask before began here, so the change is not older; of the first ask, its own beginning.
+        after: Time,
+    },
+}
+
+/// How a member takes part in its system, as the system itself says to a client. Reasons are for
+/// people: a lower-case fragment, which says what the member said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Healthy, and caught up: the system is as redundant as this member can make it.
+    Full,
+    /// It answers, and is ill or not caught up: why.
+    Behind(String),
+    /// It does not answer, or its peers do not know it: why.
+    Absent(String),
+    /// Nobody can tell: why.
+    Unknown(String),
+}
+
+impl Standing {
+    /// `full`, `behind: why`, `absent: why`, `unknown: why`.
+    pub fn words(&self) -> String {
+        match self {
+            Standing::Full => "full".into(),
+            Standing::Behind(why) => format!("behind: {why}"),
+            Standing::Absent(why) => format!("absent: {why}"),
+            Standing::Unknown(why) => format!("unknown: {why}"),
+        }
+    }
+    /// Whether both say the same, whatever the figures in their reasons.
+    pub fn says_as(&self, other: &Standing) -> bool {
+        let bare = |s: &Standing| s.words().replace(|c: char| c.is_ascii_digit(), "");
+        bare(self) == bare(other)
+    }
 }
 
 /// The bounds of the load: operations of [`super::Stage::Load`] start in between.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::check::{Case, Judgement};
-use crate::history::{Change, FaultSpan, NodeEventKind, Operation, Outcome, Record, Stage, Time};
+use crate::history::{
+    Change, FaultSpan, NodeEventKind, Operation, Outcome, Record, Stage, Standing, Time,
+};
+use crate::inventory::NodeId;
 
 use super::run::{
     Applied, CaseReport, EventReport, FaultReport, LatencyMs, NodeReport, Operations, RunReport,
@@ -111,15 +114,27 @@ fn applied(change: &Change) -> Applied {
 }
 
 fn events(record: &Record) -> Vec<EventReport> {
-    let words = record.nodes.iter().filter_map(|event| {
+    let mut stood: BTreeMap<&NodeId, &Standing> = BTreeMap::new();
+    let mut told = vec![];
+    for event in &record.nodes {
+        let node = &event.node;
         let what = match &event.kind {
-            NodeEventKind::Died(how) => format!("{} died, and not by firedrill: {how}", event.node),
-            NodeEventKind::Leads => format!("{} leads", event.node),
-            NodeEventKind::Started | NodeEventKind::Ready | NodeEventKind::Ended(_) => return None,
+            NodeEventKind::Died(how) => format!("{node} died, and not by firedrill: {how}"),
+            NodeEventKind::Leads => format!("{node} leads"),
+            NodeEventKind::Started | NodeEventKind::Ready | NodeEventKind::Ended(_) => continue,
+            NodeEventKind::Stands { standing, .. } => {
+                // Full is what a member should be, and what has not changed is no event.
+                let before = stood.insert(node, standing).unwrap_or(&Standing::Full);
+                match standing {
+                    standing if standing.says_as(before) => continue,
+                    Standing::Full => format!("{node} stands full again"),
+                    standing => format!("{node} is {}", standing.words()),
+                }
+            }
         };
-        Some(EventReport { at_s: event.at.as_secs_f64(), what })
-    });
-    words.collect()
+        told.push(EventReport { at_s: event.at.as_secs_f64(), what });
+    }
+    told
 }
 
 fn case(case: &Case) -> CaseReport {

@@ -108,7 +108,7 @@ pub struct RunReport {
     /// What was injected, in the order of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultReport>,
-    /// What else happened (deaths, changes of leader), in the order of time.
+    /// What else happened (deaths, changes of leader, how members stand), in the order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventReport>,
     /// What was judged, in the order drill, faults, checks.

@@ -213,8 +213,8 @@ pub struct Kubernetes {
     pub namespace: String,
     /// The label selector of the pods that are the nodes, such as app=etcd.
     pub selector: String,
-    /// The kubeconfig file, from the scenario's folder. Default: what KUBECONFIG says, else ~/.kube/config, else that of
-    /// the pod which firedrill runs in.
+    /// The kubeconfig file, from the scenario's folder. Default: what KUBECONFIG says, else ~/.kube/config, else that
+    /// of the pod which firedrill runs in.
     pub kubeconfig: Option<String>,
     /// The context of the kubeconfig file. Default: its current one.
     pub context: Option<String>,

@@ -66,7 +66,9 @@ fn the_example_of_the_design_parses() {
 
 #[test]
 fn the_example_of_the_design_can_be_planned_on_the_local_target() {
-    let mut scenario = Scenario::parse("drill.yaml", DESIGN, &[]).unwrap();
+    // The embedded store, which is the default there, is no etcd.
+    let store = [("workload.client".to_string(), "store".to_string())];
+    let mut scenario = Scenario::parse("drill.yaml", DESIGN, &store).unwrap();
     scenario.retarget(TargetKind::Local).unwrap();
     let Target::Local(local) = &scenario.target.value else { panic!("not local") };
     let plan = crate::plan::build(&scenario, &local.inventory(), 1, &|_| None);
@@ -80,7 +82,7 @@ const SEVERAL: &str = r#"name: several
 target: {docker: {project: etcd, zone_label: dc}}
 targets:
   - {kubernetes: {namespace: im, selector: app=etcd}}
-workload: {client: store, model: register}
+workload: {client: store, model: register, rate: 10/s}
 "#;
 
 #[test]
@@ -166,13 +168,13 @@ drill.yaml:15:5: unknown name `linearisable`
    |
 15 |   - linearisable
    |     ^^^^^^^^^^^^
-   = did you mean `linearizable`? known: linearizable, counter, set, queue, log, bank, list-append, convergence, lost-writes, recovery, availability, latency, exec, node-deaths
+   = did you mean `linearizable`? known: linearizable, counter, set, queue, log, bank, list-append, convergence, lost-writes, recovery, redundancy, availability, latency, exec, node-deaths
 
 drill.yaml:16:1: unknown field `guard`
    |
 16 | guard: []
    | ^^^^^
-   = did you mean `guards`? known: name, description, labels, requires, target, workload, setup, teardown, faults, checks, guards, blast_radius, steady_state, duration, recover, lease, seed
+   = did you mean `guards`? known: name, description, labels, requires, target, targets, workload, setup, teardown, faults, checks, guards, blast_radius, steady_state, duration, recover, lease, seed
 "#);
 }
 
@@ -196,7 +198,7 @@ drill.yaml:1:1: expected a mapping, found a list
   |
 1 | - a
   | ^
-  = its fields: name, description, labels, requires, target, workload, setup, teardown, faults, checks, guards, blast_radius, steady_state, duration, recover, lease, seed
+  = its fields: name, description, labels, requires, target, targets, workload, setup, teardown, faults, checks, guards, blast_radius, steady_state, duration, recover, lease, seed
 "#);
 }
 

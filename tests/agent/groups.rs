@@ -320,7 +320,7 @@ fn a_disk_is_as_slow_as_asked_and_that_is_measured() {
 #[test]
 fn a_file_system_of_the_nodes_is_full_until_the_agent_ends() {
     let Some(node) = Node::start(IDLE) else { return };
-    let file = PathBuf::from(format!("/proc/{}/root/full/one-more", node.pid));
+    let file = PathBuf::from(format!("/proc/{}", node.pid)).join("root").join("full/one-more");
     let mut agent = node.agent();
     let full = [("/full".to_string(), "64MiB".parse().unwrap())].into();
     let Ok(Done::Held { rooms, .. }) = agent.order(Order::Disk(Disk { full })) else { panic!() };

@@ -1,5 +1,6 @@
 //! The tests of shaping once more, on a kernel that has netem, and those of version 2 of control groups (`groups`):
-//! Debian's cloud kernel, in QEMU. This very executable runs in the guest, out of memory; its lines come back over the serial console, with the figures that were measured.
+//! Debian's cloud kernel, in QEMU. This very executable runs in the guest, out of memory; its lines come back over the
+//! serial console, with the figures that were measured.
 //!
 //! Needs QEMU, busybox-static, and what `tests/agent/kernel` fetches. Without, it says why it is skipped; in CI it
 //! fails instead.

@@ -118,6 +118,7 @@ fn drill(system: &Arc<System>, load: Load) -> (Ended, Record) {
         teardown: vec![],
         workload,
         settle: Duration::from_millis(100),
+        redundancy: None,
     };
     let ended = runtime.block_on(async {
         let (events, mut told) = tokio::sync::mpsc::unbounded_channel();

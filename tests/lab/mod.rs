@@ -1,6 +1,6 @@
 //! A real Kubernetes cluster to test with: the one that `FIREDRILL_TEST_KUBECONFIG` names, else the lab of
-//! `tests/lab/kubernetes`, which is built and brought up where root and Go are there. Elsewhere tests say so; in CI that
-//! is an error.
+//! `tests/lab/kubernetes`, which is built and brought up where root and Go are there. Elsewhere tests say so; in CI
+//! that is an error.
 #![allow(dead_code)] // each test file uses its part of it
 
 use std::fs::{self, File};
@@ -126,12 +126,23 @@ impl Cluster {
         script("node", &[command, machine]).unwrap();
     }
 
-    /// Three etcd members in a namespace of their own.
+    /// Three etcd members in a namespace of their own, whose data outlives their pods.
     pub fn members(&'static self) -> Members {
+        self.members_of(ETCD)
+    }
+
+    /// The same, whose data ends with their pods: a member that is deleted can never join again.
+    pub fn forgetful_members(&'static self) -> Members {
+        let lasting = "hostPath: {path: /var/lib/firedrill-etcd, type: DirectoryOrCreate}";
+        assert!(ETCD.contains(lasting));
+        self.members_of(&ETCD.replace(lasting, "emptyDir: {}"))
+    }
+
+    fn members_of(&'static self, manifest: &str) -> Members {
         let namespace = format!("tested-{:08x}", rand::random::<u32>());
         self.kubectl(&format!("create namespace {namespace}"));
         let members = Members { cluster: self, namespace, home: Home::new() };
-        let manifest = members.home.write("etcd.yaml", ETCD);
+        let manifest = members.home.write("etcd.yaml", manifest);
         members.kubectl(&format!("apply -f {}", manifest.display()));
         eventually("three members are ready", || {
             let ready = "get statefulset etcd -o jsonpath={.status.readyReplicas}";

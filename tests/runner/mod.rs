@@ -92,9 +92,14 @@ impl Home {
     /// Runs it until the clients got enough work done to say anything: a busy machine may keep them from it,
     /// which is inconclusive and proves nothing. Only the runs of the last attempt stay.
     pub fn at_work(&self, arguments: &str) -> Ran {
+        self.at_work_by(|| self.command(arguments))
+    }
+
+    /// The same, by a command of the test's own.
+    pub fn at_work_by(&self, command: impl Fn() -> Command) -> Ran {
         const ATTEMPTS: usize = 5;
         for _ in 1..ATTEMPTS {
-            let ran = self.run(arguments);
+            let ran = self.start_command(command()).end();
             let idle = ["not enough work", "the steady state did not hold"];
             if ran.code != Some(3) || !idle.iter().any(|words| ran.out.contains(words)) {
                 return ran;
@@ -102,7 +107,7 @@ impl Home {
             println!("again: {}", ran.out);
             fs::remove_dir_all(self.path("reports")).unwrap();
         }
-        self.run(arguments)
+        self.start_command(command()).end()
     }
 
     /// Starts it.

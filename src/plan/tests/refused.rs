@@ -108,14 +108,14 @@ drill.yaml:6:11: the load ends at 12s, the last fault at 15s
 }
 
 #[test]
-fn docker_and_kubernetes_are_data_that_cannot_be_drilled_yet() {
+fn without_a_node_there_is_nothing_to_drill() {
     let text = HEAD.replace(
         "{local: {zones: {dc1: 2, dc2: 2, dc3: 1}}}",
         "{kubernetes: {selector: app=etcd}}",
     );
     let scenario = Scenario::parse("drill.yaml", &text, &[]).unwrap();
     let found = build(&scenario, &Inventory::default(), 1, &|_| None).unwrap_err();
-    assert!(told(found).contains("target `kubernetes` comes in a later release"));
+    assert!(told(found).contains("there is no node to drill"));
 }
 
 #[test]

@@ -181,7 +181,8 @@ async fn runs(
     let late = || {
         let (pod, image) = (&place.pod, &place.image);
         format!(
-            "its agent does not run within {STARTING:?} (image {image}): see `kubectl describe pod {pod}`"
+            "its agent does not run within {STARTING:?} (image {image}): see `kubectl describe \
+             pod {pod}`"
         )
     };
     let comes = async {
@@ -214,8 +215,8 @@ async fn refusal(events: &Api<Event>, place: &Place, name: &str) -> String {
         {
             let image = &place.image;
             return format!(
-                "its agent cannot be started from image {image}: {}; `firedrill image` makes it, and the \
-                 cluster's machines must be able to pull it (`agent_image`)",
+                "its agent cannot be started from image {image}: {}; `firedrill image` makes it, \
+                 and the cluster's machines must be able to pull it (`agent_image`)",
                 message.trim()
             );
         }

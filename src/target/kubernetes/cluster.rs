@@ -73,7 +73,8 @@ async fn from_file(path: &Path, options: &KubeConfigOptions) -> Result<Config, S
 
 fn no_cluster(why: &str) -> TargetError {
     TargetError::Other(format!(
-        "no Kubernetes cluster to drill: {why}; say where it is with KUBECONFIG, `kubeconfig` and `context`"
+        "no Kubernetes cluster to drill: {why}; say where it is with KUBECONFIG, `kubeconfig` and \
+         `context`"
     ))
 }
 

@@ -191,7 +191,29 @@ impl Member {
         }
         let (uid, patience) =
             (known.now.uid.clone(), if grace.is_some() { SETTLED } else { GRACE + SETTLED });
-        self.until(known, patience, "end", |now| now.uid != uid).await
+        self.until(known, patience, "end", |now| now.uid != uid).await?;
+        self.falls_silent(with, known).await;
+        Ok(())
+    }
+
+    /// Waits until nobody accepts connections any more where the pod was that is gone: the cluster tells that it is
+    /// before its machine has ended its processes. If somebody does for ever, the proof says so.
+    async fn falls_silent(&self, with: With<'_>, known: &Known) {
+        let ports = with.options.ready_port.iter();
+        let at: Vec<SocketAddr> = ports
+            .flat_map(|port| known.gone.addresses.iter().map(|a| SocketAddr::new(*a, *port)))
+            .collect();
+        let deadline = Instant::now() + SETTLED;
+        for at in at {
+            // Another may have its address by now.
+            let is_old = || !self.now.borrow().addresses.contains(&at.ip());
+            while Instant::now() < deadline
+                && is_old()
+                && matches!(timeout(TRY, TcpStream::connect(at)).await, Ok(Ok(_)))
+            {
+                sleep(LOOK / 5).await;
+            }
+        }
     }
 
     /// Kills its process, and leaves it to the cluster to start another.
@@ -241,8 +263,8 @@ impl Member {
         }
         if known.now.shares_processes {
             return Err(self.failed(
-                "its containers see each other's processes (`shareProcessNamespace`), so that nobody could tell \
-                 its own from theirs",
+                "its containers see each other's processes (`shareProcessNamespace`), so that \
+                 nobody could tell its own from theirs",
             ));
         }
         if let Some(insider) = known.insider.as_ref().filter(|i| !i.gone.is_cancelled()) {
@@ -289,8 +311,8 @@ impl Member {
         }
         if known.now.host_network {
             return Err(self.failed(
-                "its pod shares its machine's network (`hostNetwork`), so that cutting it off would cut off the \
-                 machine; give it a network of its own",
+                "its pod shares its machine's network (`hostNetwork`), so that cutting it off \
+                 would cut off the machine; give it a network of its own",
             ));
         }
         let place = self.agent_place(with, known, "agent", OF_NETWORK, None);

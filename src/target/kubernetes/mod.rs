@@ -36,7 +36,7 @@ use crate::target::{Notice, Proof, Target, TargetError};
 use member::Member;
 use up::Up;
 
-/// How long agents may take to end once nobody speaks to them.
+/// How long agents may take to end, beyond the lease that ends one which nobody came to speak to.
 const LEAVING: Duration = Duration::from_secs(3);
 
 /// What is to be drilled, and how.
@@ -158,8 +158,8 @@ impl Kubernetes {
             if matches!(condition.life, Life::Stopped | Life::Killed) && !returns {
                 let pod = &known.now.pod;
                 return Err(member.failed(format!(
-                    "pod {pod} has no controller (StatefulSet, Deployment), so that nothing would bring it back once \
-                     it is deleted"
+                    "pod {pod} has no controller (StatefulSet, Deployment), so that nothing would \
+                     bring it back once it is deleted"
                 )));
             }
         }
@@ -201,7 +201,7 @@ impl Kubernetes {
             if let Err(e) = lives {
                 tracing::warn!("{e}"); // its agent has ended, and with it what it held
             }
-            member.emptied(LEAVING).await
+            member.emptied(up.options.lease + LEAVING).await
         });
         let left = join_all(left).await.into_iter().flatten().collect();
         up.save_logs().await;

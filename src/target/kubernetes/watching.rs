@@ -108,28 +108,29 @@ fn takes_the_place_of<'a>(up: &'a Up, pod: &Pod, now: &State) -> Option<&'a Memb
 /// This is a node's pod now, or it has none. Never waits: what is being done to a node holds its lock.
 fn is_now(up: &Arc<Up>, member: &Member, now: State) {
     let before = member.now.send_replace(now.clone());
-    let (was, is) = (&before.container, &now.container);
-    let process = (before.uid == now.uid).then_some(()).map_or("", |()| is.id.as_str());
-    if was.running && (!is.running || process != was.id) {
-        let how = match (now.uid == before.uid, is.why.is_empty()) {
-            (false, _) => format!("pod {} is gone", before.pod),
-            (true, true) => "unknown".to_string(),
-            (true, false) => {
-                is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string()
-            }
-        };
+    let (was, is, same_pod) = (&before.container, &now.container, before.uid == now.uid);
+    let another = !same_pod || is.id != was.id;
+    let how = || match is.why.is_empty() {
+        true => "unknown".to_string(),
+        false => is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string(),
+    };
+    if was.running && (another || !is.running) {
+        let how = if same_pod { how() } else { format!("pod {} is gone", before.pod) };
         let kind = match member.meant.swap(false, Ordering::AcqRel) {
             true => NodeEventKind::Ended(how),
             false => NodeEventKind::Died(how),
         };
         member.notice(up.with(), kind);
     }
-    if is.running && (!was.running || is.id != was.id) {
+    let placed = !now.machine.is_empty() && (!same_pod || before.machine != now.machine);
+    if another && !is.id.is_empty() {
         member.notice(up.with(), NodeEventKind::Started);
+        if !is.running {
+            // It ended before the cluster told that it ran.
+            member.notice(up.with(), NodeEventKind::Died(how()));
+        }
         visit_soon(up, member, "it was started");
-    } else if now.uid != before.uid && !now.machine.is_empty()
-        || before.machine != now.machine && !now.machine.is_empty()
-    {
+    } else if placed {
         visit_soon(up, member, "it is another pod");
     }
 }

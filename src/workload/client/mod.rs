@@ -4,13 +4,14 @@ pub mod etcd;
 pub mod exec;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod progress;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod store;
 
 use futures::future::BoxFuture;
 
-use crate::history::{Call, Outcome, Process};
+use crate::history::{Call, Outcome, Process, Standing};
 use crate::inventory::NodeId;
 
 /// A client that cannot be made at all (as opposed to one whose operations fail).
@@ -55,4 +56,12 @@ pub trait Driver: Send + Sync {
         node: &'a NodeId,
         call: &'a Call,
     ) -> BoxFuture<'a, Option<Outcome>>;
+    /// Asks each member how it stands among its peers; takes no longer than [`STANDINGS_LIMIT`]. A member that is not
+    /// among the answers was not asked. `None`: this client knows no way to ask.
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        Box::pin(async { None })
+    }
 }
+
+/// How long [`Driver::standings`] may take: whoever asks need not wait longer.
+pub const STANDINGS_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -22,11 +22,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::history::{Call, Outcome, Process};
+use crate::history::{Call, Outcome, Process, Standing};
 use crate::inventory::{AddressBook, NodeId};
 use crate::store::protocol::{Accounts, Redirect, Request, Response, Status};
 
 use super::{Client, ClientError, Driver};
+
+mod members;
 
 /// How long a node is given to say how it is.
 const STATUS: Duration = Duration::from_millis(300);
@@ -49,10 +51,9 @@ pub struct StoreDriver {
 }
 
 impl StoreDriver {
-    /// A driver for the nodes of this book, each reached at its port `client`, or else at its first
-    /// one by name. `timeout` is an operation's. `run` tells this drill's clients from those of any other that the same data
-    /// folders have seen. `accounts` is the number of bank accounts to open and the balance of
-    /// each.
+    /// A driver for the nodes of this book, each reached at its port `client`, or else at its first one by name.
+    /// `timeout` is an operation's. `run` tells this drill's clients from those of any other that the same data
+    /// folders have seen. `accounts` is the number of bank accounts to open and the balance of each.
     pub fn new(
         book: &AddressBook,
         timeout: Duration,
@@ -144,6 +145,10 @@ impl Driver for StoreDriver {
             })
         }
         .boxed()
+    }
+
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        async { Some(members::ask(&self.cluster).await) }.boxed()
     }
 }
 

@@ -5,6 +5,7 @@
 //! Deliberately absent: TLS and users; removing what was written (all of it under `firedrill/RUN/`).
 
 mod gateway;
+mod members;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -14,11 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Client, ClientError, Driver};
-use crate::history::{Call, Outcome, Process};
+use crate::history::{Call, Outcome, Process, Standing};
 use crate::inventory::{AddressBook, NodeId};
 use crate::workload::Model;
 use gateway::{Gateway, Members, unchanged};
@@ -40,6 +40,7 @@ pub struct Etcd {
     model: Model,
     keys: u32,
     timeout: Duration,
+    known: members::Known,
 }
 
 impl Etcd {
@@ -70,7 +71,8 @@ impl Etcd {
             return Err(error("there is no node to ask".into()));
         }
         let members = Arc::new(Members { nodes, book: book.clone() });
-        Ok(Etcd { members, objects: Objects::new(run), model, keys, timeout })
+        let (objects, known) = (Objects::new(run), Default::default());
+        Ok(Etcd { members, objects, model, keys, timeout, known })
     }
 
     fn gateway(&self, first: usize) -> Result<Gateway, ClientError> {
@@ -90,15 +92,6 @@ impl Etcd {
             etcd.commit(absent, &put, deadline()).await.map_err(|t| t.why)?;
         }
         Ok(())
-    }
-
-    /// A member's own id and whom it takes for the leader; `None` where it does not say.
-    async fn status(&self, place: usize) -> Option<(String, Option<String>)> {
-        let mut etcd = self.gateway(place).ok()?;
-        let deadline = Instant::now() + STATUS;
-        let status = etcd.post("maintenance/status", &json!({}), deadline).await.ok()?;
-        let id = |value: &Value| value.as_str().filter(|id| *id != "0").map(str::to_string);
-        Some((id(&status["header"]["member_id"])?, id(&status["leader"])))
     }
 }
 
@@ -130,8 +123,11 @@ impl Driver for Etcd {
     }
 
     fn leader(&self) -> BoxFuture<'_, Option<NodeId>> {
-        Box::pin(async {
-            let asked = (0..self.members.nodes.len()).map(|place| self.status(place));
+        Box::pin(async move {
+            let asked = (0..self.members.nodes.len()).map(|place| async move {
+                let status = self.status(place, STATUS).await.ok()?;
+                Some((status.id, status.leader))
+            });
             elect(&self.members.nodes, &join_all(asked).await)
         })
     }
@@ -151,6 +147,10 @@ impl Driver for Etcd {
             let read = self.objects.read(&mut etcd, call, true, deadline).await?;
             Some(read.map_or_else(|trouble| Outcome::Fail(trouble.why.into()), Outcome::Ok))
         })
+    }
+
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        Box::pin(async { Some(self.ask_members().await) })
     }
 }
 

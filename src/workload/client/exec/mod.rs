@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::{Client, ClientError, Driver};
-use crate::history::{Call, Outcome, Process, Reply};
+use crate::history::{Call, Outcome, Process, Reply, Standing};
 use crate::inventory::{AddressBook, NodeId};
 use crate::workload::Model;
 use child::{Child, Lost, News};
@@ -25,6 +25,9 @@ const NAME: &str = "exec";
 
 /// How long a child may take to prepare the system.
 const PREPARE: Duration = Duration::from_secs(30);
+
+/// How long a child may take to ask all members how they stand.
+const SURVEY: Duration = Duration::from_millis(2_500);
 
 /// How much longer than the time-out an answer may take: the child is to notice the time-out itself.
 const GRACE: Duration = Duration::from_millis(100);
@@ -53,6 +56,9 @@ pub struct Exec {
     /// The child that answers questions about the system; started when first needed.
     desk: Mutex<Option<Child>>,
     knows_no_leader: AtomicBool,
+    /// The child that asks the members how they stand: those that are gone make it wait, and nobody else should.
+    survey: Mutex<Option<Child>>,
+    knows_no_standings: AtomicBool,
 }
 
 fn error(why: String) -> ClientError {
@@ -67,8 +73,14 @@ impl Exec {
 
     /// A driver. Starts nothing yet: [`Driver::prepare`] tells whether the command exists.
     pub fn new(options: Options) -> Exec {
-        let desk = Mutex::new(None);
-        Exec { options: Arc::new(options), desk, knows_no_leader: AtomicBool::new(false) }
+        let options = Arc::new(options);
+        Exec {
+            options,
+            desk: Mutex::default(),
+            knows_no_leader: AtomicBool::default(),
+            survey: Mutex::default(),
+            knows_no_standings: AtomicBool::default(),
+        }
     }
 
     fn start(&self, process: Option<Process>) -> Result<Child, String> {
@@ -80,9 +92,18 @@ impl Exec {
         Child::start(command, hello, news, run, &label)
     }
 
-    /// Asks the desk; a broken one is replaced first.
     async fn ask(&self, question: &Question<'_>, patience: Duration) -> Result<Answer, Lost> {
-        let mut desk = self.desk.lock().await;
+        self.ask_at(&self.desk, question, patience).await
+    }
+
+    /// Asks the child that stands there; a broken one is replaced first.
+    async fn ask_at(
+        &self,
+        desk: &Mutex<Option<Child>>,
+        question: &Question<'_>,
+        patience: Duration,
+    ) -> Result<Answer, Lost> {
+        let mut desk = desk.lock().await;
         let child = match desk.take().filter(|child| !child.is_broken()) {
             Some(child) => desk.insert(child),
             None => desk.insert(self.start(None).map_err(|why| Lost { why, asked: false })?),
@@ -126,7 +147,7 @@ impl Driver for Exec {
                     self.knows_no_leader.store(true, Ordering::Relaxed);
                     None
                 }
-                Answer::Outcome(_) => None,
+                Answer::Outcome(_) | Answer::Standings(_) => None,
             }
         })
     }
@@ -146,6 +167,33 @@ impl Driver for Exec {
                 Ok(Answer::Outcome(outcome)) => Some(outcome),
                 Ok(_) => None,
                 Err(lost) => Some(Outcome::Fail(lost.why.into())), // a read changes nothing
+            }
+        })
+    }
+
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        Box::pin(async {
+            if self.knows_no_standings.load(Ordering::Relaxed) {
+                return None;
+            }
+            let question = Question::Standings { standings: true };
+            let asked = self.ask_at(&self.survey, &question, SURVEY).await;
+            let nodes = self.options.book.nodes();
+            match asked {
+                Ok(Answer::Standings(mut said)) => {
+                    let silent = || Standing::Unknown("the client says nothing of it".into());
+                    let mut one = |node: &NodeId| said.remove(node).unwrap_or_else(silent);
+                    Some(nodes.into_iter().map(|node| (node.clone(), one(&node))).collect())
+                }
+                Ok(_) => {
+                    self.knows_no_standings.store(true, Ordering::Relaxed);
+                    None
+                }
+                Err(lost) => {
+                    let unknown =
+                        || Standing::Unknown(format!("asked how members stand: {}", lost.why));
+                    Some(nodes.into_iter().map(|node| (node.clone(), unknown())).collect())
+                }
             }
         })
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::history::{Call, Outcome, Process, Reply, Step};
+use crate::history::{Call, Outcome, Process, Reply, Standing, Step};
 use crate::inventory::{Endpoints, NodeId};
 use crate::workload::Model;
 
@@ -56,6 +56,8 @@ pub(super) enum Question<'a> {
     Leader { leader: bool },
     /// A read of one node's own replica.
     Replica { replica: &'a NodeId, call: &'a Call },
+    /// How does each member stand?
+    Standings { standings: bool },
 }
 
 impl Question<'_> {
@@ -83,6 +85,7 @@ fn line<T: Serialize>(value: &T) -> String {
 pub(super) enum Answer {
     Outcome(Outcome),
     Leader(Option<NodeId>),
+    Standings(BTreeMap<NodeId, Standing>),
     /// It does not know this kind of question.
     Unsupported,
 }
@@ -98,6 +101,7 @@ struct Answered {
     unsupported: bool,
     #[serde(default, deserialize_with = "even_null")]
     leader: Option<Option<NodeId>>,
+    standings: Option<BTreeMap<NodeId, Standing>>,
 }
 
 /// `null` is an answer, too; only a field that is not there is none.
@@ -120,12 +124,13 @@ impl Answer {
             answered.fail.map(|why| Answer::Outcome(Outcome::Fail(why.into()))),
             answered.unknown.map(|why| Answer::Outcome(Outcome::Unknown(why.into()))),
             answered.leader.map(Answer::Leader),
+            answered.standings.map(Answer::Standings),
             unsupported,
         ];
         let mut found = found.into_iter().flatten();
         let (Some(answer), None) = (found.next(), found.next()) else {
             return Err(format!(
-                "expected exactly one of ok, fail, unknown, leader, unsupported: `{}`",
+                "expected exactly one of ok, fail, unknown, leader, standings, unsupported: `{}`",
                 shown(line)
             ));
         };
@@ -137,6 +142,10 @@ impl Answer {
 
     fn fits(&self, question: &Question) -> bool {
         match (question, self) {
+            (Question::Standings { .. }, answer) => {
+                matches!(answer, Answer::Standings(_) | Answer::Unsupported)
+            }
+            (_, Answer::Standings(_)) => false,
             (Question::Leader { .. }, answer) => !matches!(answer, Answer::Outcome(Outcome::Ok(_))),
             (_, Answer::Leader(_)) => false,
             (Question::Call { .. }, Answer::Unsupported) => false,
@@ -182,6 +191,7 @@ mod tests {
 
     const READ: Question = Question::Call { call: &Call::Read { key: 1 } };
     const LEADER: Question = Question::Leader { leader: true };
+    const STANDINGS: Question = Question::Standings { standings: true };
 
     #[test]
     fn the_lines_are_those_of_the_documentation() {
@@ -197,6 +207,7 @@ mod tests {
             Question::Replica { replica: &n1, call: &Call::Balances }.line(3, None),
             Question::Prepare { prepare: true }.line(4, None),
             READ.line(5, Some(&moved)),
+            STANDINGS.line(6, None),
         ];
         let documented = include_str!("../../../../docs/exec-client.md");
         for line in lines {
@@ -214,6 +225,10 @@ mod tests {
         assert_eq!(nobody, Ok(Answer::Leader(None)));
         let not_known = Answer::parse(r#"{"id":1,"unsupported":true}"#, 1, &LEADER);
         assert_eq!(not_known, Ok(Answer::Unsupported));
+        let line = r#"{"id":5,"standings":{"n1":"full","n2":{"behind":"3 entries to go"}}}"#;
+        let n2 = Standing::Behind("3 entries to go".into());
+        let all = [("n1".into(), Standing::Full), ("n2".into(), n2)].into();
+        assert_eq!(Answer::parse(line, 5, &STANDINGS), Ok(Answer::Standings(all)));
     }
 
     #[test]
@@ -227,6 +242,8 @@ mod tests {
             (r#"{"id":1,"ok":"done"}"#, "does not answer what was asked"),
             (r#"{"id":1,"leader":"n1"}"#, "does not answer what was asked"),
             (r#"{"id":1,"unsupported":true}"#, "does not answer what was asked"),
+            (r#"{"id":1,"standings":{"n1":"full"}}"#, "does not answer what was asked"),
+            (r#"{"id":1,"standings":{"n1":"fine"}}"#, "unknown variant `fine`"),
         ] {
             let refused = Answer::parse(line, 1, &READ).unwrap_err();
             assert!(refused.contains(said), "{line}: {refused}");

@@ -5,6 +5,7 @@
 //! that node. Deliberately absent: TLS; balancing of reads; removing what was written (schema `firedrill`, a
 //! column `run` in each table).
 
+mod members;
 mod objects;
 mod session;
 #[cfg(test)]
@@ -17,7 +18,7 @@ use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Client, ClientError, Driver};
-use crate::history::{Call, Outcome, Process};
+use crate::history::{Call, Outcome, Process, Standing};
 use crate::inventory::{AddressBook, NodeId};
 use crate::workload::Model;
 use objects::Objects;
@@ -162,6 +163,10 @@ impl Driver for Postgres {
                 Err(_) => Outcome::Fail(format!("{node}: time-out").into()),
             })
         })
+    }
+
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        Box::pin(async { Some(self.ask_members().await) })
     }
 }
 

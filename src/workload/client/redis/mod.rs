@@ -6,6 +6,7 @@
 //! primary is cut off. Deliberately absent: TLS, Redis Cluster, passwords of Sentinels, retries, removing what
 //! was written (all of it under `firedrill:RUN:`).
 
+mod members;
 mod objects;
 mod primary;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Client, ClientError, Driver};
-use crate::history::{Call, Outcome, Process};
+use crate::history::{Call, Outcome, Process, Standing};
 use crate::inventory::{AddressBook, NodeId};
 use objects::Objects;
 use primary::{Directory, Link, SENTINEL, SERVER};
@@ -168,6 +169,10 @@ impl Driver for Redis {
                 Err(_) => Outcome::Fail(format!("{node}: time-out").into()),
             })
         })
+    }
+
+    fn standings(&self) -> BoxFuture<'_, Option<Vec<(NodeId, Standing)>>> {
+        Box::pin(async { Some(self.ask_members().await) })
     }
 }
 

@@ -71,11 +71,11 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Who has such a port, and where it is now.
-    fn at(&self, port: &str) -> Vec<(&NodeId, String)> {
+    pub(super) fn at(&self, port: &str) -> Vec<(&NodeId, String)> {
         let now = |node| Some((node, self.book.endpoint(node, port)?));
         self.nodes.iter().filter_map(now).collect()
     }
-    fn server_at(&self, address: &str) -> Option<NodeId> {
+    pub(super) fn server_at(&self, address: &str) -> Option<NodeId> {
         self.book.owner(SERVER, address)
     }
     /// Where the server is that a Sentinel calls `host:port`: by its address, or by a name, which is a node's.
@@ -150,7 +150,7 @@ impl Directory {
     }
 
     /// The primary's address, as this Sentinel has it.
-    async fn ask_sentinel(&self, address: &str) -> Result<String, String> {
+    pub(super) async fn ask_sentinel(&self, address: &str) -> Result<String, String> {
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
         let mut connection = open(address, login).await?;
         let mut question = cmd("SENTINEL");
