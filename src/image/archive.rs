@@ -1,5 +1,5 @@
-//! An image as one tar archive that everybody reads: an OCI layout for containerd, Podman and Skopeo, and in it the list
-//! that `docker load` goes by (Docker Image Specification v1.2). The blobs are the same ones. Pure.
+//! An image as one tar archive that everybody reads: an OCI layout for containerd, Podman and Skopeo, and in it the
+//! list that `docker load` goes by (Docker Image Specification v1.2). The blobs are the same ones. Pure.
 
 use std::collections::BTreeSet;
 use std::io;

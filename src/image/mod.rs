@@ -1,8 +1,8 @@
 //! The agent's image: static binaries, each from scratch, one for each kind of machine (OCI Image Specification v1.0).
 //! Pure: same binaries, same bytes, and so the same digest everywhere. Hence no time stands in it.
 //!
-//! Deliberately absent: how it comes to an engine, a registry or a cluster's machines; and compression, which would make
-//! the digest a matter of the compressor's version.
+//! Deliberately absent: how it comes to an engine, a registry or a cluster's machines; and compression, which would
+//! make the digest a matter of the compressor's version.
 
 mod archive;
 mod elf;
@@ -33,14 +33,14 @@ pub enum ImageError {
     NotElf,
     /// It needs a loader.
     #[error(
-        "it is not a static binary, and a container from scratch has no loader: build it in firedrill's own folder, \
-         whose .cargo/config.toml says how"
+        "it is not a static binary, and a container from scratch has no loader: build it in \
+         firedrill's own folder, whose .cargo/config.toml says how"
     )]
     NotStatic,
     /// It is for a machine of another kind.
     #[error(
-        "it is for a machine of kind {0} (e_machine, elf(5)); images are made for amd64 (62) and arm64 (183): build it \
-         for one of them"
+        "it is for a machine of kind {0} (e_machine, elf(5)); images are made for amd64 (62) and \
+         arm64 (183): build it for one of them"
     )]
     Machine(u64),
     /// Two of one kind.

@@ -29,18 +29,20 @@ pub struct Reference {
 pub enum ReferenceError {
     /// No tag.
     #[error(
-        "`{0}` has no tag: expected a name and a tag, such as registry.example.com/firedrill/agent:0.1.0"
+        "`{0}` has no tag: expected a name and a tag, such as \
+         registry.example.com/firedrill/agent:0.1.0"
     )]
     NoTag(String),
     /// What should be the repository.
     #[error(
-        "`{0}` is no repository: lower-case letters and digits, with `.`, `_` or `-` between them, in parts that `/` \
-         separates"
+        "`{0}` is no repository: lower-case letters and digits, with `.`, `_` or `-` between them, \
+         in parts that `/` separates"
     )]
     Repository(String),
     /// What should be the tag.
     #[error(
-        "`{0}` is no tag: up to {TAG_MAX} letters, digits, `.`, `_` and `-`, the first of them no `.` or `-`"
+        "`{0}` is no tag: up to {TAG_MAX} letters, digits, `.`, `_` and `-`, the first of them no \
+         `.` or `-`"
     )]
     Tag(String),
     /// What should be the registry.

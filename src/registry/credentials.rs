@@ -1,5 +1,5 @@
-//! Name and password for a registry, where `docker login` writes them down: `auths` in `config.json`, in the folder that
-//! `DOCKER_CONFIG` names, else in `~/.docker`. What a helper program keeps is not asked for, but said.
+//! Name and password for a registry, where `docker login` writes them down: `auths` in `config.json`, in the folder
+//! that `DOCKER_CONFIG` names, else in `~/.docker`. What a helper program keeps is not asked for, but said.
 
 use std::path::PathBuf;
 
@@ -58,8 +58,8 @@ fn find(text: &str, registry: &str, place: &str) -> Result<Credentials, String> 
     let helped = keys.iter().any(|key| config["credHelpers"].get(key).is_some());
     Ok(Credentials::None(match helped || config.get("credsStore").is_some() {
         true => format!(
-            "(those that {place} leaves to a helper program are not read: put them into `auths` of a file of its own, \
-             whose folder DOCKER_CONFIG names)"
+            "(those that {place} leaves to a helper program are not read: put them into \
+             `auths` of a file of its own, whose folder DOCKER_CONFIG names)"
         ),
         false => format!("(there are none for {registry} in {place})"),
     }))

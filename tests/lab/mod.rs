@@ -122,6 +122,16 @@ impl Cluster {
         String::from_utf8(out.stdout).unwrap().trim().to_string()
     }
 
+    /// Whether its machines can be looked into and loaded.
+    pub fn is_lab(&self) -> bool {
+        self.lab.is_some()
+    }
+
+    /// An image archive for a machine of the lab that runs.
+    pub fn load(&self, machine: &str, tar: &Path) {
+        script("node", &["load", machine, &tar.display().to_string()]).unwrap();
+    }
+
     pub fn node(&self, command: &str, machine: &str) {
         script("node", &[command, machine]).unwrap();
     }
