@@ -1,3 +1,5 @@
+//! An image's archive is read back, from its index down to the binary; what no image can be made of is refused.
+
 use std::io::Read;
 
 use super::*;

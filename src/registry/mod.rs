@@ -1,7 +1,7 @@
 //! Pushes an image to a registry (OCI Distribution Specification v1.1): what is there already is not sent again.
 //!
-//! Deliberately absent: pulling; proxies; credentials that a helper program of Docker's keeps; plain HTTP to anything but
-//! this machine, since what is pushed is run in clusters.
+//! Deliberately absent: pulling; proxies; credentials that a helper program of Docker's keeps; plain HTTP to anything
+//! but this machine, since what is pushed is run in clusters.
 
 mod challenge;
 mod credentials;
@@ -40,7 +40,8 @@ pub enum RegistryError {
     },
     /// It wants to know who pushes.
     #[error(
-        "registry {host} lets nobody push to {repository} {known}: `docker login {host}` writes them down"
+        "registry {host} lets nobody push to {repository} {known}: `docker login {host}` writes \
+         them down"
     )]
     Denied {
         /// Which registry.
