@@ -7,7 +7,7 @@ use super::inputs::Input;
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::scenario::{self, PullPolicy};
 use crate::target::TargetError;
-use crate::target::kubernetes::{self, Kubernetes, Pods, Which};
+use crate::target::kubernetes::{self, Chosen, Kubernetes, Pods, Which};
 
 /// The nodes that a scenario's pods are. Asks the cluster, changes nothing.
 pub(super) fn inventory(
@@ -32,8 +32,15 @@ fn which(spec: &scenario::Kubernetes, file: &Path) -> Which {
 }
 
 fn pods(spec: &scenario::Kubernetes) -> Pods {
+    let chosen = match (&spec.statefulset, &spec.deployment, &spec.pods) {
+        (Some(name), _, _) => Chosen::StatefulSet(name.value.clone()),
+        (_, Some(name), _) => Chosen::Deployment(name.value.clone()),
+        (_, _, Some(names)) => Chosen::Names(names.value.clone()),
+        // Validation has seen to it that there is one then.
+        _ => Chosen::Selector(spec.selector.as_deref().cloned().unwrap_or_default()),
+    };
     Pods {
-        selector: spec.selector.clone(),
+        chosen,
         container: spec.container.clone(),
         zone_label: spec.zone_label.clone(),
         zones: spec.zones.clone(),

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use cluster::Which;
-pub use discover::Pods;
+pub use discover::{Chosen, Pods};
 
 use crate::agent::beside::probe::Prober;
 use crate::condition::{Condition, Life};
@@ -69,7 +69,7 @@ pub struct Options {
 /// The nodes that will be drilled, and where they stand: asked while planning, changes nothing.
 pub async fn nodes(which: &Which, pods: &Pods) -> Result<Vec<(NodeId, String)>, TargetError> {
     let cluster = cluster::connect(which).await?;
-    let (found, _) = discover::find(&cluster, &which.namespace, pods).await?;
+    let found = discover::find(&cluster, pods).await?.nodes;
     Ok(found.into_iter().map(|found| (found.node, found.zone)).collect())
 }
 
@@ -119,8 +119,8 @@ impl Kubernetes {
     async fn bring_up(&self) -> Result<Inventory, TargetError> {
         let options = &self.options;
         let cluster = cluster::connect(&options.cluster).await?;
-        let (found, machines) =
-            discover::find(&cluster, &options.cluster.namespace, &options.pods).await?;
+        let discover::Discovered { nodes: found, machines, selector } =
+            discover::find(&cluster, &options.pods).await?;
         as_planned(&options.nodes, &found)?;
         let prober = Prober::bind()
             .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;
@@ -135,7 +135,8 @@ impl Kubernetes {
             members: found.into_iter().map(member).collect(),
             addresses,
             book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            machines: Mutex::new(machines),
+            machines: machines.unwrap_or_default(),
+            selector,
             wired: AtomicBool::new(false),
             prober,
             ending: CancellationToken::new(),
