@@ -8,8 +8,9 @@ use kube::core::Selector;
 
 use super::cluster::{Cluster, is_forbidden, words};
 use super::pod::{State, main_container, state};
+use super::refused::Refused;
+use super::rights;
 use crate::inventory::NodeId;
-use crate::target::TargetError;
 
 /// How many objects come in one answer.
 const PAGE: u32 = 500;
@@ -20,6 +21,9 @@ const SYSTEM: &str = "kube-system";
 
 /// Where a pod finds the namespace that it runs in.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The role that allows finding them, and nothing else.
+const DISCOVERY: &str = "firedrill-discovery";
 
 /// How the nodes are told from other pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,28 +76,32 @@ pub(super) struct Discovered {
 }
 
 /// Looks who is there: one list of pods, and one of machines where zones are known of nothing else.
-pub(super) async fn find(cluster: &Cluster, which: &Pods) -> Result<Discovered, TargetError> {
+pub(super) async fn find(cluster: &Cluster, which: &Pods) -> Result<Discovered, Refused> {
     let namespace = cluster.namespace();
     if namespace == SYSTEM {
-        return Err(TargetError::Other(format!(
-            "namespace {SYSTEM} runs the cluster itself, and is never drilled"
-        )));
+        let why = format!("namespace {SYSTEM} runs the cluster itself, and is never drilled");
+        return Err(Refused::because(why));
     }
-    let selector = selector(cluster, &which.chosen).await?;
+    let lacking = |what: &str, e: &kube::Error| lacks(which, namespace, what, e);
+    let selector =
+        selector(cluster, &which.chosen).await.map_err(|(what, e)| lacking(&what, &e))?;
     let own = own_pod(namespace);
     let pods = listed(cluster, &selector, |pod| {
         is_there(pod) && !is_ours(pod, own.as_deref()) && is_chosen(&which.chosen, pod)
     });
-    let pods = pods.await?;
+    let pods = pods.await.map_err(|e| lacking("its pods", &e))?;
     if let Some(why) = absent(&which.chosen, &pods, namespace, own.as_deref()) {
-        return Err(TargetError::Other(why));
+        return Err(Refused::because(why));
     }
     let named = named(&pods, &which.chosen);
     let unplaced = |(name, pod): &(String, &Pod)| {
         !which.zones.contains_key(name) && label(pod, &which.zone_label).is_none()
     };
     let machines = match named.iter().any(unplaced) {
-        true => Some(zones_of_machines(cluster, &which.zone_label).await?),
+        true => {
+            let zones = zones_of_machines(cluster, &which.zone_label).await;
+            Some(zones.map_err(|e| lacking("the zones of machines", &e))?)
+        }
         false => None,
     };
     let zones = machines.clone().unwrap_or_default();
@@ -106,11 +114,11 @@ fn places(
     which: &Pods,
     named: Vec<(String, &Pod)>,
     machines: &Machines,
-) -> Result<Vec<Found>, TargetError> {
+) -> Result<Vec<Found>, Refused> {
     let found = named.into_iter().map(|(name, pod)| {
         if main_container(pod, which.container.as_deref()).is_none() {
             let wanted = which.container.as_deref().unwrap_or_default();
-            return Err(TargetError::Other(format!("pod {name} has no container `{wanted}`")));
+            return Err(Refused::because(format!("pod {name} has no container `{wanted}`")));
         }
         let state = state(pod, which.container.as_deref());
         let of_machine = || machines.get(&state.machine).cloned();
@@ -122,36 +130,38 @@ fn places(
     found.collect()
 }
 
-/// What the chosen pods match: a controller's is asked of it.
-async fn selector(cluster: &Cluster, chosen: &Chosen) -> Result<String, TargetError> {
-    let (kind, name, selector) = match chosen {
+/// What the chosen pods match: a controller's is asked of it. Fails with what was asked for, and why there is none.
+async fn selector(cluster: &Cluster, chosen: &Chosen) -> Result<String, (String, kube::Error)> {
+    let (what, selector) = match chosen {
         Chosen::Selector(selector) => return Ok(selector.clone()),
         Chosen::Names(_) => return Ok(String::new()),
         Chosen::StatefulSet(name) => {
             let found = cluster.stateful_sets().get(name).await;
-            ("StatefulSet", name, found.map(|set| set.spec.map(|spec| spec.selector)))
+            (format!("StatefulSet {name}"), found.map(|set| set.spec.map(|spec| spec.selector)))
         }
         Chosen::Deployment(name) => {
             let found = cluster.deployments().get(name).await;
-            ("Deployment", name, found.map(|own| own.spec.map(|spec| spec.selector)))
+            (format!("Deployment {name}"), found.map(|own| own.spec.map(|spec| spec.selector)))
         }
     };
-    let failed = |why: String| TargetError::Other(format!("{kind} {name}: {why}"));
-    let found = selector.map_err(|e| failed(words(&e)))?;
-    let selector = Selector::try_from(found.unwrap_or_default());
-    Ok(selector.map_err(|e| failed(format!("its selector: {e}")))?.to_string())
+    match selector {
+        // The cluster itself never keeps one that cannot be read.
+        Ok(found) => {
+            Ok(Selector::try_from(found.unwrap_or_default()).unwrap_or_default().to_string())
+        }
+        Err(e) => Err((what, e)),
+    }
 }
 
 async fn listed(
     cluster: &Cluster,
     selector: &str,
     wanted: impl Fn(&Pod) -> bool,
-) -> Result<Vec<Pod>, TargetError> {
+) -> Result<Vec<Pod>, kube::Error> {
     let (pods, mut all) = (cluster.pods(), vec![]);
     let mut params = ListParams::default().labels(selector).limit(PAGE);
     loop {
-        let page = pods.list(&params).await;
-        let page = page.map_err(|e| TargetError::Other(format!("its pods: {}", words(&e))))?;
+        let page = pods.list(&params).await?;
         all.extend(page.items.into_iter().filter(&wanted));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params.continue_token = Some(token),
@@ -212,21 +222,27 @@ fn absent(chosen: &Chosen, found: &[Pod], namespace: &str, own: Option<&str>) ->
     found.is_empty().then(|| format!("no pod in namespace {namespace} {what}"))
 }
 
-async fn zones_of_machines(cluster: &Cluster, zone_label: &str) -> Result<Machines, TargetError> {
-    let machines = cluster.machines().list(&ListParams::default()).await.map_err(|e| {
-        let hint = match is_forbidden(&e) {
-            true => {
-                ": label the pods with their zones (`zone_label`), name them in `zones`, or let \
-                 machines (`nodes`) be listed"
-            }
-            false => "",
-        };
-        TargetError::Other(format!("the zones of machines: {}{hint}", words(&e)))
-    })?;
+async fn zones_of_machines(cluster: &Cluster, zone_label: &str) -> Result<Machines, kube::Error> {
+    let machines = cluster.machines().list(&ListParams::default()).await?;
     let zone = |labels: Option<BTreeMap<String, String>>| labels?.remove(zone_label);
     let of =
         |m: k8s_openapi::api::core::v1::Node| Some((m.metadata.name?, zone(m.metadata.labels)?));
     Ok(machines.into_iter().filter_map(of).collect())
+}
+
+/// Why something cannot be found; where that is for want of a right, the role that has it.
+fn lacks(which: &Pods, namespace: &str, what: &str, e: &kube::Error) -> Refused {
+    let why = format!("{what}: {}", words(e));
+    if !is_forbidden(e) {
+        return Refused::because(why);
+    }
+    let zones = what.contains("zones");
+    let otherwise = match zones {
+        true => "label the pods with their zones (`zone_label`), name them in `zones`, or ",
+        false => "",
+    };
+    let roles = rights::roles(&rights::discovery(&which.chosen, zones), DISCOVERY, namespace);
+    Refused::for_want(why, format!("{otherwise}add what finds the nodes:\n{roles}"))
 }
 
 pub(super) fn label(pod: &Pod, name: &str) -> Option<String> {
@@ -377,7 +393,7 @@ mod tests {
         let zones: Vec<&str> = found.iter().map(|found| found.zone.as_str()).collect();
         assert_eq!(zones, ["of-map", "of-pod", "of-machine", ZONE]);
         let which = Pods { container: Some("y".into()), ..which };
-        let why = places(&which, named(&pods, &which.chosen), &machines).unwrap_err().to_string();
+        let why = places(&which, named(&pods, &which.chosen), &machines).unwrap_err().why;
         assert!(why.contains("no container `y`"), "{why}");
     }
 }
