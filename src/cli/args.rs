@@ -54,6 +54,8 @@ pub enum Command {
     New(NewArgs),
     /// Make the agent's image of this very binary, for a cluster to pull
     Image(ImageArgs),
+    /// Print what lets a Kubernetes cluster drill itself, for `kubectl apply`
+    Manifests(ManifestsArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// A node of the embedded store
@@ -110,6 +112,56 @@ pub struct ImageArgs {
     /// A static binary to make it of; one for amd64 and one for arm64 make an image for both [default: this binary]
     #[arg(long, value_name = "FILE")]
     pub binary: Vec<PathBuf>,
+}
+
+/// `firedrill manifests`.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestsArgs {
+    /// Which.
+    #[command(subcommand)]
+    pub what: Manifests,
+}
+
+/// What a cluster can be given.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Manifests {
+    /// A service account, and the smallest roles that allow exactly this scenario
+    Rbac(DrillArgs),
+    /// A job that drills this scenario by schedule, as the service account of `manifests rbac`
+    Cronjob(CronJobArgs),
+}
+
+/// A scenario, and how it is varied.
+#[derive(Debug, Clone, Args)]
+pub struct DrillArgs {
+    /// The scenario's file
+    pub scenario: PathBuf,
+    /// Which plan is drawn.
+    #[command(flatten)]
+    pub variation: Variation,
+}
+
+/// `firedrill manifests cronjob`.
+#[derive(Debug, Clone, Args)]
+pub struct CronJobArgs {
+    /// Which drill.
+    #[command(flatten)]
+    pub drill: DrillArgs,
+    /// The image that drills: what `firedrill image` makes [default: the scenario's agent_image]
+    #[arg(long, value_name = "REF")]
+    pub image: Option<Reference>,
+    /// When, as cron has it
+    #[arg(long, value_name = "CRON", default_value = "0 3 * * *", value_parser = schedule)]
+    pub schedule: String,
+}
+
+/// Minute, hour, day, month and weekday, or a name for them such as @daily.
+fn schedule(text: &str) -> Result<String, String> {
+    let fields = text.split_whitespace().count();
+    match fields == 5 || fields == 1 && text.starts_with('@') {
+        true => Ok(text.to_string()),
+        false => Err("expected five fields, such as \"0 3 * * *\", or @daily".into()),
+    }
 }
 
 /// Which plan is drawn from a scenario.
@@ -308,6 +360,8 @@ mod tests {
             "firedrill run a --target moon",
             "firedrill run a -q -v",
             "firedrill list cats",
+            "firedrill manifests",
+            "firedrill manifests cronjob s.yaml --schedule daily",
             "firedrill frobnicate",
         ] {
             assert!(parse(line).is_err(), "{line}");

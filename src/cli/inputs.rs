@@ -9,6 +9,7 @@ use super::{CliError, cluster, containers};
 use crate::condition::Condition;
 use crate::plan::{self, Plan};
 use crate::scenario::{self, Diagnostic, Scenario, Target};
+use crate::target::kubernetes::{self, Survey};
 
 /// A scenario that is ready to run.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub struct Input {
     pub plan: Plan,
     /// By what links will be shaped, in words, where any will be.
     pub shaping: Option<String>,
+    /// What else is known of the target, in words.
+    pub notes: Vec<String>,
+    /// What was found of its pods, where it is drilled in a cluster.
+    pub survey: Option<Survey>,
 }
 
 /// A scenario that cannot run, and why: every mistake that was found, rendered.
@@ -72,8 +77,36 @@ pub fn new_seed() -> u64 {
     u64::from(rand::random::<u32>())
 }
 
-/// Reads a scenario, applies what the command line says, and plans it with this seed.
+/// Reads a scenario, applies what the command line says, plans it with this seed, and asks whether it is allowed.
 pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<Input, Refused> {
+    let mut input = planned(file, variation, seed)?;
+    if let (Target::Kubernetes(pods), Some(survey)) = (&input.scenario.target.value, &input.survey)
+    {
+        let scenario = &input.scenario;
+        let refused = |refused: kubernetes::Refused| {
+            at_target(&input.file, scenario, refused.why, refused.help)
+        };
+        survey.cannot_suffer(&input.plan.foreseen()).map_or(Ok(()), Err).map_err(refused)?;
+        // What must be allowed is the same whatever the seed.
+        if seed.is_none() {
+            input.notes = cluster::ask(scenario, pods, survey).map_err(refused)?;
+        }
+    }
+    Ok(input)
+}
+
+/// The same, but for asking whether it is allowed.
+pub fn look(file: &Path, variation: &Variation) -> Result<Input, Refused> {
+    planned(file, variation, None)
+}
+
+/// What the target refuses, at the scenario's target.
+fn at_target(file: &str, scenario: &Scenario, why: String, help: Option<String>) -> Refused {
+    let why = scenario.sources.diagnose(scenario.target.place, why, help).render();
+    Refused { file: file.to_string(), why: vec![why] }
+}
+
+fn planned(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<Input, Refused> {
     let name = file.display().to_string();
     let refused = |why: Vec<String>| Refused { file: name.clone(), why };
     let render = |found: Vec<Diagnostic>| refused(found.iter().map(Diagnostic::render).collect());
@@ -89,21 +122,23 @@ pub fn prepare(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<
         };
         scenario.retarget(kind).map_err(render)?;
     }
+    let at_target = |why, help| at_target(&name, &scenario, why, help);
+    let mut survey = None;
     let inventory = match &scenario.target.value {
         Target::Local(local) => local.inventory(),
-        Target::Docker(docker) => containers::inventory(docker, file).map_err(|e| {
-            let place = scenario.target.place;
-            render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
-        })?,
-        Target::Kubernetes(pods) => cluster::inventory(pods, file).map_err(|e| {
-            let place = scenario.target.place;
-            render(vec![scenario.sources.diagnose(place, e.to_string(), None)])
-        })?,
+        Target::Docker(docker) => {
+            containers::inventory(docker, file).map_err(|e| at_target(e.to_string(), None))?
+        }
+        Target::Kubernetes(pods) => {
+            let found = cluster::survey(pods, file).map_err(|r| at_target(r.why, r.help))?;
+            cluster::inventory(survey.insert(found))
+        }
     };
     let seed = seed.or(variation.seed).or(scenario.seed).unwrap_or_else(new_seed);
     let abilities = Abilities::new(&scenario.target.value);
     let cannot = |condition: &Condition| abilities.cannot(condition);
     let plan = plan::build(&scenario, &inventory, seed, &cannot).map_err(render)?;
     let shaping = abilities.shaping();
-    Ok(Input { file: name, source, set, scenario, plan, shaping })
+    let notes = vec![];
+    Ok(Input { file: name, source, set, scenario, plan, shaping, notes, survey })
 }

@@ -18,6 +18,7 @@ pub mod lines;
 mod list;
 pub mod live;
 pub mod logs;
+mod manifests;
 mod new;
 mod output;
 mod plan;
@@ -109,6 +110,7 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::List(args) => list::list(args),
         Command::New(args) => new::new(args),
         Command::Image(args) => image::image(args),
+        Command::Manifests(args) => manifests::manifests(args),
         Command::Completions(args) => completions::completions(args),
         Command::Store(passed) => inner::store(passed.args),
         Command::Guard(passed) => inner::guard(passed.args),

@@ -43,6 +43,7 @@ fn head(input: &Input) -> Head {
         digest: plan.digest(),
         nodes: nodes.map(|n| (n.id.to_string(), n.zone.clone())).collect(),
         shaping: input.shaping.clone(),
+        notes: input.notes.clone(),
         load: plan.load,
         checks: scenario.checks.iter().map(|c| c.name().to_string()).collect(),
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::blast::{Footprint, excess};
+use super::conceivable::trial;
 use super::{BIND, Binding, Omitted, Plan, PlannedFault};
 use crate::condition::Condition;
 use crate::fault::{At, Draw, Effect, FaultError, Place, Scene, Spec};
@@ -192,20 +193,7 @@ impl<'a> Builder<'a> {
 
     /// A fault that cannot strike these nodes is a mistake, whether or not chance draws it with this seed.
     fn try_out(&mut self, spec: &At<Spec>) {
-        let anybody = self.inventory.ids().next().filter(|_| spec.needs_leader());
-        let draw = Draw::new(self.seed, "trial");
-        let mut scene = Scene {
-            inventory: self.inventory,
-            leader: anybody,
-            clients_in: self.clients_in(),
-            draw,
-        };
-        let tried = match &spec.value {
-            Spec::RollingRestart(rolling) => {
-                rolling.turns(&mut scene).map(|turns| turns.into_iter().map(|t| t.effect).collect())
-            }
-            spec => spec.effect(&mut scene).map(|effect| vec![effect]),
-        };
+        let tried = trial(spec, self.inventory, self.clients_in(), self.seed);
         if let Err(error) = tried.and_then(|effects| self.doable(&effects)) {
             self.refuse_fault(spec, error);
         }

@@ -6,6 +6,7 @@
 
 mod blast;
 mod build;
+mod conceivable;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::fault::{Draw, Effect, Scene, Spec};
 use crate::inventory::{Inventory, NodeId};
 
 pub use build::{FAULTS_MAX, build};
+pub use conceivable::{Conceivable, conceivable};
 
 /// What happens to whom and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -334,3 +334,34 @@ fn what_is_foreseen_of_a_node_is_all_that_it_may_suffer_whoever_leads() {
     let late = |node: &str| !foreseen[node].links.is_healthy();
     assert!(late("n5") && late("n1"), "a link is suffered at both its ends");
 }
+
+#[test]
+fn what_is_conceivable_is_the_same_whatever_chance_draws_and_leaves_no_fault_out() {
+    let text = format!("{HEAD}{MIXED}");
+    let scenario = Scenario::parse("drill.yaml", &text, &[]).unwrap();
+    let Target::Local(local) = &scenario.target.value else { panic!("not local") };
+    let inventory = local.inventory();
+    let all = conceivable(&scenario, &inventory);
+    let shown: Vec<(&str, u32, Life, bool)> = all
+        .iter()
+        .map(|c| (c.fault, c.line, c.condition.life, c.condition.links.is_healthy()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("kill", 6, Life::Killed, true),
+            ("datacenter-loss", 7, Life::Killed, true),
+            ("pause", 8, Life::Paused, true),
+            ("reset", 8, Life::Running, false)
+        ]
+    );
+    // Whatever a plan foresees was conceivable, of some fault.
+    for seed in 0..20 {
+        let foreseen = plan(MIXED, seed).unwrap().foreseen();
+        let any = |so: &dyn Fn(&Condition) -> bool| all.iter().any(|c| so(&c.condition));
+        for condition in foreseen.values() {
+            assert!(any(&|c| c.life == condition.life), "{condition:?}");
+            assert!(condition.links.is_healthy() || any(&|c| !c.links.is_healthy()));
+        }
+    }
+}

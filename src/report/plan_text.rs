@@ -22,6 +22,8 @@ pub struct Head {
     pub nodes: Vec<(String, String)>,
     /// By what links will be shaped, in words; `None`: none will be.
     pub shaping: Option<String>,
+    /// What else is known of the target, in words.
+    pub notes: Vec<String>,
     /// How long the load lasts.
     pub load: Duration,
     /// The checks, as they will be judged.
@@ -56,6 +58,9 @@ pub fn render(head: &Head, rows: &[Row], colour: Colour) -> String {
     lines.push(format!("seed {}, plan {}", head.seed, head.digest));
     if let Some(shaping) = &head.shaping {
         lines.extend(hang("links are shaped by ", &one_line(shaping)));
+    }
+    for note in &head.notes {
+        lines.extend(hang("", &one_line(note)));
     }
     lines.push(String::new());
     let load = layout::seconds(head.load.as_secs_f64());
@@ -129,6 +134,7 @@ mod tests {
             digest: "0123456789abcdef".into(),
             nodes: nodes.map(|(n, z)| (n.to_string(), z.to_string())).into(),
             shaping: None,
+            notes: vec![],
             load: Duration::from_secs(60),
             checks: vec!["linearizable".into(), "recovery within 5s".into()],
         }
@@ -184,6 +190,8 @@ mod tests {
             render(&shaped, &[], Colour::No).contains("links are shaped by the kernel's netem\n")
         );
         assert!(!render(&head(), &[], Colour::No).contains("shaped"));
+        let noted = Head { notes: vec!["allowed: all".into()], ..head() };
+        assert!(render(&noted, &[], Colour::No).contains("\nallowed: all\n"));
     }
 
     #[test]

@@ -204,15 +204,21 @@ impl Default for Docker {
     }
 }
 
-/// Pods of a Kubernetes cluster, which run already.
+/// Pods of a Kubernetes cluster, which run already. Exactly one of selector, statefulset, deployment, pods says which.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kubernetes {
     /// The namespace. Default: default.
     #[serde(default = "namespace_default")]
     pub namespace: String,
-    /// The label selector of the pods that are the nodes, such as app=etcd.
-    pub selector: String,
+    /// The pods with these labels, such as app=etcd.
+    pub selector: Option<At<String>>,
+    /// The pods of the StatefulSet of this name.
+    pub statefulset: Option<At<String>>,
+    /// The pods of the Deployment of this name.
+    pub deployment: Option<At<String>>,
+    /// The pods of these names.
+    pub pods: Option<At<Vec<String>>>,
     /// The kubeconfig file, from the scenario's folder. Default: what KUBECONFIG says, else ~/.kube/config, else that
     /// of the pod which firedrill runs in.
     pub kubeconfig: Option<String>,

@@ -408,3 +408,27 @@ fn a_caret_stands_below_its_character_behind_tabs_and_wide_letters() {
 
 mod clients;
 mod whatever_the_bytes;
+
+#[test]
+fn which_pods_are_the_nodes_is_said_once() {
+    let with = |target: &str| {
+        let text = SMALL.replace("{local: {}}", &format!("{{kubernetes: {target}}}"));
+        mistakes(&text).lines().next().unwrap_or_default().to_string()
+    };
+    let four = "`selector`, `statefulset`, `deployment` and `pods`";
+    for chosen in [
+        "{selector: app=x}",
+        "{statefulset: x}",
+        "{deployment: x}",
+        "{pods: [x-0], ready: {port: p}, ports: {p: 1}}",
+    ] {
+        assert_eq!(with(chosen), "no mistake", "{chosen}");
+    }
+    assert!(with("{namespace: x}").ends_with(&format!("expected one of {four}, found none")));
+    let twice = with("{selector: app=x, pods: [x-0]}");
+    assert!(twice.ends_with(&format!("expected one of {four}, found several")), "{twice}");
+    for nobody in ["{selector: ''}", "{deployment: ' '}", "{pods: []}"] {
+        assert!(with(nobody).contains("found nothing"), "{}", with(nobody));
+    }
+    assert!(with("{selector: a, ready: {port: p}}").contains("no port `p` in `ports`"));
+}

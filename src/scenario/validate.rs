@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::diagnostic::Diagnostic;
 use super::placeholders::Variable;
 use super::suggest;
-use super::target::{Docker, LOCAL_NODES_MAX, Local, Target};
+use super::target::{Docker, Kubernetes, LOCAL_NODES_MAX, Local, Target};
 use super::{ClientSpec, Scenario, Template};
 use crate::fault::{At, Place};
 use crate::workload::Model;
@@ -21,6 +21,9 @@ pub fn validate(scenario: &Scenario) -> Vec<Diagnostic> {
     }
     if let Target::Docker(docker) = &scenario.target.value {
         rules.containers(docker);
+    }
+    if let Target::Kubernetes(pods) = &scenario.target.value {
+        rules.pods(pods);
     }
     rules.targets();
     rules.keys();
@@ -58,27 +61,52 @@ impl Rules<'_> {
 
     /// Which containers are the nodes is said once, and ports that are waited for are there.
     fn containers(&mut self, docker: &Docker) {
-        let said = [
-            docker.compose.as_ref().map(|at| at.place),
-            docker.project.as_ref().map(|at| at.place),
-            docker.selector.as_ref().map(|at| at.place),
-            docker.containers.as_ref().map(|at| at.place),
-        ];
-        let mut said = said.into_iter().flatten();
-        let choice = "`compose`, `project`, `selector` and `containers`";
-        match (said.next(), said.next()) {
-            (None, _) => {
-                let place = self.scenario.target.place;
-                self.refuse(place, format!("expected one of {choice}, found none"), None);
-            }
-            (_, Some(second)) => {
-                self.refuse(second, format!("expected one of {choice}, found several"), None);
-            }
-            _ => {}
+        self.chosen_once(&[
+            ("compose", docker.compose.as_ref().map(|at| at.place)),
+            ("project", docker.project.as_ref().map(|at| at.place)),
+            ("selector", docker.selector.as_ref().map(|at| at.place)),
+            ("containers", docker.containers.as_ref().map(|at| at.place)),
+        ]);
+        self.awaited(&docker.ready.port, &docker.ports);
+    }
+
+    /// Which pods are the nodes is said once, and by something; ports that are waited for are there.
+    fn pods(&mut self, pods: &Kubernetes) {
+        self.chosen_once(&[
+            ("selector", pods.selector.as_ref().map(|at| at.place)),
+            ("statefulset", pods.statefulset.as_ref().map(|at| at.place)),
+            ("deployment", pods.deployment.as_ref().map(|at| at.place)),
+            ("pods", pods.pods.as_ref().map(|at| at.place)),
+        ]);
+        let named = [&pods.selector, &pods.statefulset, &pods.deployment];
+        let named = named.into_iter().flatten().find(|at| at.trim().is_empty());
+        let empty = named.map(|at| at.place);
+        let none = pods.pods.as_ref().filter(|at| at.is_empty()).map(|at| at.place);
+        if let Some(place) = empty.or(none) {
+            self.refuse(place, "expected which pods are the nodes, found nothing", None);
         }
-        let port = &docker.ready.port;
-        if port.place.is_known() && !docker.ports.contains_key(&port.value) {
-            let known: Vec<&str> = docker.ports.keys().map(String::as_str).collect();
+        self.awaited(&pods.ready.port, &pods.ports);
+    }
+
+    /// Which nodes are meant is said in one of several ways.
+    fn chosen_once(&mut self, ways: &[(&str, Option<Place>)]) {
+        let mut said = ways.iter().filter_map(|(_, place)| *place);
+        let (place, found) = match (said.next(), said.next()) {
+            (None, _) => (self.scenario.target.place, "none"),
+            (Some(_), Some(second)) => (second, "several"),
+            (Some(_), None) => return,
+        };
+        let names: Vec<String> = ways.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let choice = match names.split_last() {
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => String::new(),
+        };
+        self.refuse(place, format!("expected one of {choice}, found {found}"), None);
+    }
+
+    fn awaited(&mut self, port: &At<String>, ports: &BTreeMap<String, u16>) {
+        if port.place.is_known() && !ports.contains_key(&port.value) {
+            let known: Vec<&str> = ports.keys().map(String::as_str).collect();
             let message = format!("there is no port `{}` in `ports`", port.value);
             self.refuse(port.place, message, suggest::remedy(&port.value, &known));
         }

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
@@ -31,14 +33,28 @@ pub struct Which {
 pub(super) struct Cluster {
     client: Client,
     namespace: String,
+    /// Which release its API server is of: 1.N; 0 where it does not say.
+    pub release: u32,
 }
 
 impl Cluster {
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
     pub fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
     pub fn events(&self) -> Api<Event> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    pub fn stateful_sets(&self) -> Api<StatefulSet> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    pub fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    pub fn reviews(&self) -> Api<SelfSubjectAccessReview> {
+        Api::all(self.client.clone())
     }
     pub fn machines(&self) -> Api<Node> {
         Api::all(self.client.clone())
@@ -52,17 +68,29 @@ pub(super) async fn connect(which: &Which) -> Result<Cluster, TargetError> {
         Some(path) => from_file(path, &options).await.map_err(|why| no_cluster(&why))?,
         None => match Config::from_kubeconfig(&options).await {
             Ok(config) => config,
+            // What was asked for by name is not replaced by something else.
+            Err(why) if which.context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
+                return Err(no_cluster(&chain(&why)));
+            }
             // Without a file it may be that this runs in a pod.
             Err(why) => Config::incluster().map_err(|_| no_cluster(&why.to_string()))?,
         },
     };
     let server = config.cluster_url.to_string();
     let client = Client::try_from(config).map_err(|e| no_cluster(&words(&e)))?;
+    let namespace = which.namespace.clone();
     match timeout(ANSWER, client.apiserver_version()).await {
-        Ok(Ok(_)) => Ok(Cluster { client, namespace: which.namespace.clone() }),
+        Ok(Ok(info)) => Ok(Cluster { client, namespace, release: number(&info.minor) }),
+        // It answers, and keeps its release to itself.
+        Ok(Err(e)) if is_forbidden(&e) => Ok(Cluster { client, namespace, release: 0 }),
         Ok(Err(e)) => Err(no_cluster(&format!("{server} says: {}", words(&e)))),
         Err(_) => Err(no_cluster(&format!("{server} does not answer within {ANSWER:?}"))),
     }
+}
+
+/// A release as it is told: `34`, and elsewhere `34+`.
+fn number(minor: &str) -> u32 {
+    minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or_default()
 }
 
 async fn from_file(path: &Path, options: &KubeConfigOptions) -> Result<Config, String> {
@@ -124,4 +152,14 @@ pub(super) fn is_absent(error: &kube::Error) -> bool {
 /// Whether the API server says that this is not allowed.
 pub(super) fn is_forbidden(error: &kube::Error) -> bool {
     code(error) == Some(403)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_may_have_more_behind_its_number() {
+        assert_eq!(["35", "34+", "", "x"].map(number), [35, 34, 0, 0]);
+    }
 }

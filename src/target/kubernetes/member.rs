@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::Options;
 use super::agent::{self, Place};
 use super::cluster::{is_absent, words};
-use super::pod::State;
+use super::pod::{State, is_the_machines};
 use crate::agent::within::protocol::Order;
 use crate::condition::Life;
 use crate::control::{self, Agent, Flank, Insider};
@@ -40,9 +40,9 @@ const READY_WHILE_CUT: Duration = Duration::from_secs(1);
 
 /// What an agent of the network may do: change its namespace's packet filter and devices; and make the device that
 /// it shapes with, which no container has here.
-const OF_NETWORK: &[&str] = &["NET_ADMIN", "MKNOD"];
+pub(super) const OF_NETWORK: &[&str] = &["NET_ADMIN", "MKNOD"];
 /// What an agent within may do: stop and kill processes of whoever they are.
-const OF_PROCESSES: &[&str] = &["SYS_PTRACE"];
+pub(super) const OF_PROCESSES: &[&str] = &["SYS_PTRACE"];
 
 /// One node of the drill.
 #[derive(Debug)]
@@ -309,11 +309,8 @@ impl Member {
         if let Some(agent) = known.flank.alive() {
             return Ok(agent.clone());
         }
-        if known.now.host_network {
-            return Err(self.failed(
-                "its pod shares its machine's network (`hostNetwork`), so that cutting it off \
-                 would cut off the machine; give it a network of its own",
-            ));
+        if let Some(why) = is_the_machines(&known.now) {
+            return Err(self.failed(why));
         }
         let place = self.agent_place(with, known, "agent", OF_NETWORK, None);
         let agent = agent::start(with.pods, with.events, self.now.subscribe(), &place).await;

@@ -6,12 +6,17 @@
 //!
 //! Deliberately absent: when to do what; what a node's software is; and bringing the system up.
 
+mod admission;
 mod agent;
 mod cluster;
 mod discover;
+mod manifest;
 mod member;
 mod pod;
 mod prove;
+mod refused;
+mod rights;
+mod survey;
 mod up;
 mod watching;
 
@@ -25,8 +30,13 @@ use futures::future::{BoxFuture, FutureExt, join_all, try_join_all};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use admission::AgentImage;
 pub use cluster::Which;
-pub use discover::Pods;
+pub use discover::{Chosen, Pods};
+pub use manifest::{Scheduled, cron_job, rbac};
+pub use refused::Refused;
+pub use rights::Need;
+pub use survey::{Survey, survey};
 
 use crate::agent::beside::probe::Prober;
 use crate::condition::{Condition, Life};
@@ -66,13 +76,6 @@ pub struct Options {
     pub pull_policy: String,
 }
 
-/// The nodes that will be drilled, and where they stand: asked while planning, changes nothing.
-pub async fn nodes(which: &Which, pods: &Pods) -> Result<Vec<(NodeId, String)>, TargetError> {
-    let cluster = cluster::connect(which).await?;
-    let (found, _) = discover::find(&cluster, &which.namespace, pods).await?;
-    Ok(found.into_iter().map(|found| (found.node, found.zone)).collect())
-}
-
 /// Why this target cannot make a condition true, and what could.
 pub fn cannot(condition: &Condition) -> Option<String> {
     let Condition { load, disk, clock, .. } = condition;
@@ -87,8 +90,22 @@ pub fn cannot(condition: &Condition) -> Option<String> {
 
 /// Whether making a condition true takes an agent in the node's pod.
 pub fn needs_agent(condition: &Condition) -> bool {
-    let lives = matches!(condition.life, Life::Crashed | Life::Paused);
-    lives || !condition.links.is_healthy() || !condition.dns.is_healthy()
+    is_wired(condition) || joins_processes(condition)
+}
+
+/// Whether it takes one in the network of every pod.
+fn is_wired(condition: &Condition) -> bool {
+    !condition.links.is_healthy() || !condition.dns.is_healthy()
+}
+
+/// Whether it takes one among the node's processes.
+fn joins_processes(condition: &Condition) -> bool {
+    matches!(condition.life, Life::Crashed | Life::Paused)
+}
+
+/// Whether it takes the pod away.
+fn deletes(condition: &Condition) -> bool {
+    matches!(condition.life, Life::Stopped | Life::Killed)
 }
 
 /// The Kubernetes target.
@@ -119,8 +136,8 @@ impl Kubernetes {
     async fn bring_up(&self) -> Result<Inventory, TargetError> {
         let options = &self.options;
         let cluster = cluster::connect(&options.cluster).await?;
-        let (found, machines) =
-            discover::find(&cluster, &options.cluster.namespace, &options.pods).await?;
+        let discover::Discovered { nodes: found, machines, selector } =
+            discover::find(&cluster, &options.pods).await.map_err(Refused::into_error)?;
         as_planned(&options.nodes, &found)?;
         let prober = Prober::bind()
             .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;
@@ -135,7 +152,8 @@ impl Kubernetes {
             members: found.into_iter().map(member).collect(),
             addresses,
             book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            machines: Mutex::new(machines),
+            machines: machines.unwrap_or_default(),
+            selector,
             wired: AtomicBool::new(false),
             prober,
             ending: CancellationToken::new(),
@@ -154,16 +172,12 @@ impl Kubernetes {
         for (node, condition) in &foreseen {
             let member = up.member(node)?;
             let known = member.state.lock().await;
-            let returns = known.now.controlled;
-            if matches!(condition.life, Life::Stopped | Life::Killed) && !returns {
-                let pod = &known.now.pod;
-                return Err(member.failed(format!(
-                    "pod {pod} has no controller (StatefulSet, Deployment), so that nothing would \
-                     bring it back once it is deleted"
-                )));
+            if deletes(condition)
+                && let Some(why) = pod::never_returns(&known.now)
+            {
+                return Err(member.failed(why));
             }
         }
-        let is_wired = |c: &Condition| !c.links.is_healthy() || !c.dns.is_healthy();
         let wired = foreseen.values().any(is_wired);
         up.wired.store(wired, Ordering::Release);
         let agents = up.members.values().map(|member| async {
@@ -180,7 +194,7 @@ impl Kubernetes {
                 let place = known.place();
                 known.flank.foresee_names(&place, &condition.dns).await;
             }
-            if matches!(condition.life, Life::Crashed | Life::Paused) {
+            if joins_processes(&condition) {
                 member.insider(up.with(), &mut known).await?;
             }
             Ok(())

@@ -55,6 +55,26 @@ pub(super) fn helper<'a>(state: &'a State, name: &str) -> Option<&'a Helper> {
     state.helpers.iter().find(|(own, _)| own == name).map(|(_, helper)| helper)
 }
 
+/// Why a pod would not come back once it is deleted, if it would not.
+pub(super) fn never_returns(state: &State) -> Option<String> {
+    let pod = &state.pod;
+    (!state.controlled).then(|| {
+        format!(
+            "pod {pod} has no controller (StatefulSet, Deployment), so that nothing would bring it \
+             back once it is deleted"
+        )
+    })
+}
+
+/// Why nothing may be done to a pod's network, if nothing may.
+pub(super) fn is_the_machines(state: &State) -> Option<String> {
+    state.host_network.then(|| {
+        "its pod shares its machine's network (`hostNetwork`), so that cutting it off would cut \
+         off the machine; give it a network of its own"
+            .to_string()
+    })
+}
+
 /// What the cluster calls the container that a person means who names none (kubectl, "default container").
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 

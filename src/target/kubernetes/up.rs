@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::discover::{Machines, label};
 use super::member::{Known, Member, With};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::HeldLink;
@@ -35,7 +36,9 @@ pub(super) struct Up {
     /// Where clients look the nodes up.
     pub book: AddressBook,
     /// The zones of machines.
-    pub machines: Mutex<BTreeMap<String, String>>,
+    pub machines: Machines,
+    /// What the nodes' pods match, and those that take their places.
+    pub selector: String,
     /// Whether agents of the network are wanted in every pod.
     pub wired: AtomicBool,
     /// From the beginning of the end on nobody is visited; ...
@@ -56,9 +59,10 @@ impl Up {
         }
     }
 
-    /// The zone that a machine stands in, where that is known.
-    pub(super) fn zone_of(&self, machine: &str) -> Option<String> {
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(machine).cloned()
+    /// The zone that a pod stands in, where that is known.
+    pub(super) fn zone_of(&self, pod: &Pod, machine: &str) -> Option<String> {
+        let labelled = label(pod, &self.options.pods.zone_label);
+        labelled.or_else(|| self.machines.get(machine).cloned())
     }
 
     /// Waits until all are ready.

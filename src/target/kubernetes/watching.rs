@@ -1,7 +1,7 @@
 //! What happens to the nodes' pods, as the cluster tells it over one watch: deaths are noticed, and whoever takes a
 //! node's place gets its agent and its condition.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,33 +30,15 @@ pub(super) fn watch(up: Arc<Up>) {
 }
 
 async fn listen(up: Arc<Up>) {
-    let config = watcher::Config::default().labels(&up.options.pods.selector);
+    let config = watcher::Config::default().labels(&up.selector);
     let events = watcher::watcher(up.pods.clone(), config).default_backoff();
-    let (mut events, mut listed, mut told) = (std::pin::pin!(events), BTreeSet::new(), false);
+    let (mut events, mut told) = (std::pin::pin!(events), false);
+    let mut seen = Seen { up, listed: BTreeSet::new(), spare: BTreeMap::new() };
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init) => listed.clear(),
-            Ok(watcher::Event::InitApply(pod)) => {
-                listed.extend(pod.metadata.uid.clone());
-                seen(&up, &pod);
-            }
-            Ok(watcher::Event::InitDone) => {
-                told = false;
-                // What went while nobody watched.
-                for member in up.members.values() {
-                    let uid = member.now.borrow().uid.clone();
-                    if !uid.is_empty() && !listed.contains(&uid) {
-                        is_now(&up, member, State::default());
-                    }
-                }
-            }
-            Ok(watcher::Event::Apply(pod)) => seen(&up, &pod),
-            Ok(watcher::Event::Delete(pod)) => {
-                let uid = pod.metadata.uid.unwrap_or_default();
-                let of = |member: &&Member| member.now.borrow().uid == uid;
-                if let Some(member) = up.members.values().find(of) {
-                    is_now(&up, member, State::default());
-                }
+            Ok(event) => {
+                told &= !matches!(event, watcher::Event::InitDone);
+                seen.happens(event);
             }
             // Once, however often it is tried.
             Err(why) if !told => {
@@ -71,13 +53,66 @@ async fn listen(up: Arc<Up>) {
     }
 }
 
-/// A pod as it is now: that of a node, or one that takes a node's place.
-fn seen(up: &Arc<Up>, pod: &Pod) {
-    let now = state(pod, up.options.pods.container.as_deref());
-    let of = |member: &&Member| member.now.borrow().uid == now.uid;
-    let member = up.members.values().find(of).or_else(|| takes_the_place_of(up, pod, &now));
-    if let Some(member) = member {
-        is_now(up, member, now);
+/// The pods that were seen.
+struct Seen {
+    up: Arc<Up>,
+    /// Those of a list that is under way.
+    listed: BTreeSet<String>,
+    /// Those that are no node's, and might take a place: a Deployment that is rolled out makes a new pod before the
+    /// old one goes.
+    spare: BTreeMap<String, Pod>,
+}
+
+impl Seen {
+    fn happens(&mut self, event: watcher::Event<Pod>) {
+        match event {
+            watcher::Event::Init => self.listed.clear(),
+            watcher::Event::InitApply(pod) => {
+                self.listed.extend(pod.metadata.uid.clone());
+                self.is(pod);
+            }
+            watcher::Event::InitDone => {
+                // What went while nobody watched.
+                self.spare.retain(|uid, _| self.listed.contains(uid));
+                for member in self.up.members.values() {
+                    let uid = member.now.borrow().uid.clone();
+                    if !uid.is_empty() && !self.listed.contains(&uid) {
+                        is_now(&self.up, member, State::default());
+                    }
+                }
+            }
+            watcher::Event::Apply(pod) => self.is(pod),
+            watcher::Event::Delete(pod) => {
+                let uid = pod.metadata.uid.unwrap_or_default();
+                self.spare.remove(&uid);
+                let of = |member: &&Member| member.now.borrow().uid == uid;
+                if let Some(member) = self.up.members.values().find(of) {
+                    is_now(&self.up, member, State::default());
+                }
+            }
+        }
+        let spare = std::mem::take(&mut self.spare);
+        spare.into_values().for_each(|pod| self.is(pod));
+    }
+
+    /// A pod as it is now: that of a node, one that takes a node's place, or a spare one.
+    fn is(&mut self, pod: Pod) {
+        let up = &self.up;
+        let now = state(&pod, up.options.pods.container.as_deref());
+        let of = |member: &&Member| member.now.borrow().uid == now.uid;
+        let member = up.members.values().find(of).or_else(|| takes_the_place_of(up, &pod, &now));
+        match member {
+            Some(member) => {
+                self.spare.remove(&now.uid);
+                is_now(up, member, now);
+            }
+            None if now.leaving || deployment(&pod).is_none() => {
+                self.spare.remove(&now.uid);
+            }
+            None => {
+                self.spare.insert(now.uid, pod);
+            }
+        }
     }
 }
 
@@ -99,7 +134,7 @@ fn takes_the_place_of<'a>(up: &'a Up, pod: &Pod, now: &State) -> Option<&'a Memb
         let of_it = number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
         of_it && (now.uid.is_empty() || now.leaving)
     };
-    let zone = up.zone_of(&now.machine);
+    let zone = up.zone_of(pod, &now.machine);
     let mut vacant: Vec<&Member> = up.members.values().filter(vacant).collect();
     vacant.sort_by_key(|member| Some(&member.zone) != zone.as_ref());
     vacant.first().copied()

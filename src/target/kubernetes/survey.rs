@@ -1,0 +1,182 @@
+//! What the cluster is asked while planning: who the nodes are, and whether it allows what a drill of them takes.
+//! Changes nothing.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+
+use super::admission::{self, AgentImage};
+use super::cluster::{self, Cluster, Which, words};
+use super::discover::{self, Discovered, Found, Pods};
+use super::pod::{is_the_machines, never_returns};
+use super::refused::Refused;
+use super::rights::{self, Need, roles};
+use super::{deletes, is_wired, joins_processes};
+use crate::condition::Condition;
+use crate::inventory::NodeId;
+use crate::target::TargetError;
+
+/// So many questions are asked at once.
+const AT_ONCE: usize = 16;
+
+/// What was found of the nodes.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    which: Which,
+    pods: Pods,
+    found: Vec<Found>,
+    machines: bool,
+    release: u32,
+}
+
+/// Looks who the nodes are.
+pub async fn survey(which: &Which, pods: &Pods) -> Result<Survey, Refused> {
+    let cluster = cluster::connect(which).await?;
+    let Discovered { nodes, machines, .. } = discover::find(&cluster, pods).await?;
+    Ok(Survey {
+        which: which.clone(),
+        pods: pods.clone(),
+        found: nodes,
+        machines: machines.is_some(),
+        release: cluster.release,
+    })
+}
+
+impl Survey {
+    /// The nodes that will be drilled, and where they stand.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, String)> + '_ {
+        self.found.iter().map(|found| (found.node.clone(), found.zone.clone()))
+    }
+
+    /// Why a node cannot suffer what it is to suffer, by what its pod is; with its name.
+    pub fn cannot_suffer(&self, foreseen: &BTreeMap<NodeId, Condition>) -> Option<Refused> {
+        // A link is measured from both its ends, so an agent stands in every pod.
+        let wired = foreseen.values().any(is_wired);
+        self.found.iter().find_map(|found| {
+            let own = foreseen.get(&found.node);
+            let of_host = wired.then(|| is_the_machines(&found.state)).flatten();
+            let gone = own.filter(|c| deletes(c)).and_then(|_| never_returns(&found.state));
+            let why = of_host.or(gone)?;
+            Some(TargetError::Node { node: found.node.clone(), why }.into())
+        })
+    }
+
+    /// All that a drill of these faults must be allowed. `faults`: each in words, and what it may come to.
+    pub fn needs(&self, faults: &[(String, Condition)]) -> Vec<Need> {
+        let passing = self.found.iter().any(|found| found.passing);
+        let names = self.found.iter().map(|found| found.state.pod.clone());
+        rights::needs(&rights::Known {
+            chosen: &self.pods.chosen,
+            names: (!passing).then(|| names.collect()),
+            machines: self.machines,
+            release: self.release,
+            faults,
+        })
+    }
+
+    /// Asks whether all of it is allowed. What is not, and can be done without, is told in words. `role`: what the role
+    /// is called that would allow it; `image`: of what the agents are made, where any are needed.
+    pub async fn ask(
+        &self,
+        faults: &[(String, Condition)],
+        role: &str,
+        image: Option<&AgentImage>,
+    ) -> Result<Vec<String>, Refused> {
+        let cluster = cluster::connect(&self.which).await?;
+        let (namespace, needs) = (&self.which.namespace, self.needs(faults));
+        let (without, missing): (Vec<Need>, Vec<Need>) =
+            missing(&cluster, &needs).await?.into_iter().partition(|need| need.optional);
+        if !missing.is_empty() {
+            let missing: Vec<String> = missing.iter().map(|need| need.told(namespace)).collect();
+            let why = format!(
+                "this drill needs what the cluster does not allow:\n    {}",
+                missing.join("\n    ")
+            );
+            let help = format!(
+                "a role that allows all it needs, to be bound to whoever firedrill is there (or \
+                 see `firedrill manifests rbac`):\n{}",
+                roles(&needs, role, namespace)
+            );
+            return Err(Refused::for_want(why, help));
+        }
+        let kinds = [is_wired, joins_processes];
+        let kinds = kinds.map(|kind| faults.iter().any(|(_, condition)| kind(condition)));
+        if let (Some(image), Some(first), [true, _] | [_, true]) =
+            (image, self.found.first(), kinds)
+        {
+            let (pod, kinds) = (&first.state, (kinds[0], kinds[1]));
+            let refusal = admission::refusal(&cluster.pods(), namespace, pod, image, kinds).await;
+            if let Some(refused) = refusal {
+                return Err(refused);
+            }
+        }
+        Ok(told(&needs, &without, namespace))
+    }
+}
+
+/// What a plan says of its rights.
+fn told(needs: &[Need], without: &[Need], namespace: &str) -> Vec<String> {
+    let of = |cluster: bool| {
+        let needs = needs.iter().filter(|need| !need.optional && need.of_cluster == cluster);
+        needs.map(Need::done).collect::<Vec<_>>().join(", ")
+    };
+    let mut line = format!("needed in namespace {namespace}, and allowed: {}", of(false));
+    if needs.iter().any(|need| need.of_cluster) {
+        line += &format!("; in the cluster: {}", of(true));
+    }
+    let mut lines = vec![line];
+    if !without.is_empty() {
+        let without: Vec<String> =
+            without.iter().map(|need| format!("{} ({})", need.done(), need.why)).collect();
+        lines.push(format!("done without, for it is not allowed: {}", without.join(", ")));
+    }
+    lines
+}
+
+/// What is not allowed of this; of what is allowed for some names only, the others.
+async fn missing(cluster: &Cluster, needs: &[Need]) -> Result<Vec<Need>, Refused> {
+    let asked = stream::iter(needs.iter().cloned()).map(|need| async move {
+        if is_allowed(cluster, &need, None).await? {
+            return Ok(None);
+        }
+        let mut lacking = vec![];
+        for name in &need.names {
+            if !is_allowed(cluster, &need, Some(name)).await? {
+                lacking.push(name.clone());
+            }
+        }
+        let all = need.names.is_empty() || !lacking.is_empty();
+        Ok::<_, Refused>(all.then_some(Need { names: lacking, ..need }))
+    });
+    let asked: Vec<Option<Need>> = asked.buffered(AT_ONCE).try_collect().await?;
+    Ok(asked.into_iter().flatten().collect())
+}
+
+async fn is_allowed(cluster: &Cluster, need: &Need, name: Option<&str>) -> Result<bool, Refused> {
+    let text = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
+    let attributes = ResourceAttributes {
+        verb: text(need.verb),
+        group: text(need.group),
+        resource: text(need.resource),
+        subresource: text(need.part),
+        name: name.map(String::from),
+        namespace: text(cluster.namespace()).filter(|_| !need.of_cluster),
+        ..ResourceAttributes::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            non_resource_attributes: None,
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = cluster.reviews().create(&PostParams::default(), &review).await;
+    let answer = answer.map_err(|e| {
+        Refused::because(format!("whether it is allowed to {}: {}", need.done(), words(&e)))
+    })?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
