@@ -146,7 +146,7 @@ fn what_is_not_allowed_is_told_with_the_fault_that_needs_it() {
     let said = [
         "crash.yaml:3:",
         &format!(
-            "delete pods etcd-0 to etcd-2 in namespace {}: for kill (line 7)",
+            "delete pods etcd-0 to etcd-2 in namespace {}: for kill (line 9)",
             members.namespace
         ),
         "kind: Role",
