@@ -11,6 +11,7 @@ pub mod agent;
 pub mod catalogue;
 pub mod check;
 pub mod cli;
+pub mod command;
 pub mod condition;
 pub mod control;
 pub mod drill;

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("report", 3),
     ("plan", 4),
     ("control", 4),
+    ("command", 4),
     ("target", 5),
     ("drill", 6),
     ("cli", 7),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::agent::beside::protocol::Shaping;
-use crate::condition::{Condition, Port};
+use crate::condition::{Closed, Condition, Port, Power};
 use crate::control;
 use crate::scenario::{self, Target};
 use crate::target::{docker, kubernetes, local};
@@ -34,10 +34,12 @@ impl<'a> Abilities<'a> {
         match self.target {
             Target::Local(_) => local::cannot(condition),
             Target::Docker(spec) => unnamed(spec.ports.keys(), condition)
-                .or_else(|| docker::cannot_load(condition))
+                .or_else(|| docker::cannot(condition))
                 .or_else(|| self.cannot_shape(spec, condition)),
             Target::Kubernetes(spec) => unnamed(spec.ports.keys(), condition)
                 .or_else(|| kubernetes::cannot(condition))
+                .or_else(|| unpowered(spec, condition))
+                .or_else(|| uncontrolled(spec, condition))
                 .or_else(|| unmade(spec, condition)),
         }
     }
@@ -68,6 +70,30 @@ fn unmade(spec: &scenario::Kubernetes, condition: &Condition) -> Option<String> 
     (spec.agent_image.is_none() && kubernetes::needs_agent(condition)).then(|| {
         "an agent has to join its pods, and nothing says of which image: `firedrill image` makes \
          one, `agent_image` names it"
+            .to_string()
+    })
+}
+
+/// A machine that nobody said how to switch off or cut off. Of one that is lost with its zone the API does the rest.
+fn unpowered(spec: &scenario::Kubernetes, condition: &Condition) -> Option<String> {
+    let (known, names) = match condition.machine.power {
+        Power::On => return None,
+        Power::Cut => (spec.node_commands.cut.is_some(), "`cut` and `join`"),
+        Power::Off => (spec.node_commands.off.is_some(), "`kill` and `start`"),
+    };
+    (!known && condition.machine.closed != Closed::Zone).then(|| {
+        format!(
+            "its API cannot do this to a machine: say how in the target's `node_commands`, as \
+             {names}"
+        )
+    })
+}
+
+/// A controller that is not named.
+fn uncontrolled(spec: &scenario::Kubernetes, condition: &Condition) -> Option<String> {
+    let named = spec.statefulset.is_some() || spec.deployment.is_some();
+    (!named && !condition.controller.is_healthy()).then(|| {
+        "nothing says which controller is meant: choose the pods by `statefulset` or `deployment`"
             .to_string()
     })
 }

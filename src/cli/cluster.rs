@@ -5,11 +5,12 @@ use std::path::Path;
 use super::assemble::Places;
 use super::inputs::Input;
 use crate::condition::Condition;
+use crate::fault::Argv;
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::plan;
 use crate::scenario::{self, PullPolicy, Scenario};
 use crate::target::kubernetes::{
-    self, AgentImage, Chosen, Kubernetes, Pods, Refused, Survey, Which,
+    self, AgentImage, Chosen, Commands, Kubernetes, Pair, Pods, Refused, Survey, Which,
 };
 
 /// A CronJob's name has 52 characters at most, `firedrill-` with them.
@@ -108,7 +109,16 @@ pub(super) fn target(spec: &scenario::Kubernetes, input: &Input, places: &Places
         lease: input.scenario.lease.0,
         agent_image: spec.agent_image.clone().unwrap_or_default(),
         pull_policy: pull_policy(spec).into(),
+        commands: Commands {
+            off: spec.node_commands.off.as_ref().map(pair),
+            cut: spec.node_commands.cut.as_ref().map(pair),
+        },
+        guard: Some(super::own_binary()),
     })
+}
+
+fn pair((inject, heal): &(Argv, Argv)) -> Pair {
+    Pair { inject: inject.to_vec(), heal: heal.to_vec() }
 }
 
 /// When a machine pulls the scenario's images, as the cluster has it.

@@ -10,6 +10,7 @@ mod clock;
 mod dns;
 mod links;
 mod load;
+mod machine;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ pub use clock::ClockSkew;
 pub use dns::{Dns, NamePattern, NotAPattern, Resolution};
 pub use links::{Delivery, Link, Links, Peer, Port};
 pub use load::{Disk, Load};
+pub use machine::{Closed, Controller, Machine, Power, Taint, TaintEffect};
 
 /// Everything a node suffers at one instant. The default is healthy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,12 @@ pub struct Condition {
     /// What its look-ups of names suffer.
     #[serde(default, skip_serializing_if = "Dns::is_healthy")]
     pub dns: Dns,
+    /// What becomes of the machine that it stands on.
+    #[serde(default, skip_serializing_if = "Machine::is_healthy")]
+    pub machine: Machine,
+    /// What becomes of what keeps it at its place.
+    #[serde(default, skip_serializing_if = "Controller::is_healthy")]
+    pub controller: Controller,
     /// Commands of the user's own that hold for this node.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub commands: BTreeSet<UserCommand>,
@@ -60,6 +68,9 @@ pub enum Life {
     Crashed,
     /// It exists, and does nothing (SIGSTOP).
     Paused,
+    /// It was asked to end through what guards how many of its kind may be down at once, which may refuse; whatever
+    /// brings it back may.
+    Evicted,
     /// It was asked to end (SIGTERM, then SIGKILL), and stays down.
     Stopped,
     /// It was killed (SIGKILL), and stays down.
@@ -100,8 +111,16 @@ impl Condition {
             disk: self.disk.join(other.disk),
             clock: self.clock.join(other.clock),
             dns: self.dns.join(other.dns),
+            machine: self.machine.join(other.machine),
+            controller: self.controller.join(other.controller),
             commands: self.commands,
         }
+    }
+    /// Whether it can be made true only where an orchestrator places nodes onto machines. Of a node that is down where
+    /// nobody brings it back, the machine does not matter.
+    pub fn wants_orchestrator(&self) -> bool {
+        let placed = !self.machine.is_healthy() && self.life < Life::Stopped;
+        placed || self.life == Life::Evicted || !self.controller.is_healthy()
     }
     /// Whether this is the default: nothing is suffered.
     pub fn is_healthy(&self) -> bool {

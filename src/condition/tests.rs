@@ -84,6 +84,7 @@ fn condition() -> impl Strategy<Value = Condition> {
     let life = prop_oneof![
         Just(Life::Running),
         Just(Life::Paused),
+        Just(Life::Evicted),
         Just(Life::Stopped),
         Just(Life::Killed),
     ];
@@ -106,9 +107,33 @@ fn condition() -> impl Strategy<Value = Condition> {
     let name = prop::sample::select(&["*", "*.a", "b"][..]).prop_map(|n| n.parse().unwrap());
     let dns = prop::collection::btree_map(name, resolution, 0..2).prop_map(|names| Dns { names });
     let own = (disk(), clock, dns, commands);
-    (life, links, load(), own).prop_map(|(life, links, load, (disk, clock, dns, commands))| {
-        Condition { life, links, load, disk, clock, dns, commands }
-    })
+    (life, links, load(), own, machine(), controller()).prop_map(
+        |(life, links, load, (disk, clock, dns, commands), machine, controller)| Condition {
+            life,
+            links,
+            load,
+            disk,
+            clock,
+            dns,
+            machine,
+            controller,
+            commands,
+        },
+    )
+}
+
+fn machine() -> impl Strategy<Value = Machine> {
+    let closed = prop_oneof![Just(Closed::Open), Just(Closed::Machine), Just(Closed::Zone)];
+    let power = prop_oneof![Just(Power::On), Just(Power::Cut), Just(Power::Off)];
+    let effect = prop_oneof![Just(TaintEffect::NoSchedule), Just(TaintEffect::NoExecute)];
+    let taint = effect.prop_map(|effect| Taint { key: "k".into(), value: String::new(), effect });
+    let taints = prop::collection::btree_set(taint, 0..2);
+    (closed, taints, power).prop_map(|(closed, taints, power)| Machine { closed, taints, power })
+}
+
+fn controller() -> impl Strategy<Value = Controller> {
+    let replicas = prop::option::of(0..3_u32);
+    (replicas, any::<bool>()).prop_map(|(replicas, rollout)| Controller { replicas, rollout })
 }
 
 /// Whether `a` is nowhere stronger than `b`.
@@ -144,6 +169,14 @@ fn within(a: &Condition, b: &Condition) -> bool {
         && links(&a.links.from, &b.links.from)
         && links(&a.links.to, &b.links.to)
         && a.commands.is_subset(&b.commands)
+        && a.machine.closed <= b.machine.closed
+        && a.machine.power <= b.machine.power
+        && a.machine.taints.is_subset(&b.machine.taints)
+        && a.controller.rollout <= b.controller.rollout
+        && match (a.controller.replicas, b.controller.replicas) {
+            (None, _) => true,
+            (Some(a), b) => b.is_some_and(|b| b <= a),
+        }
 }
 
 /// Whether a load takes nowhere more than another.

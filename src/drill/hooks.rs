@@ -6,11 +6,11 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::command::{self, CommandError};
 use super::event::Event;
 use super::journal::Undo;
 use super::stages::INTERRUPTED;
 use super::{Command, Drill};
+use crate::command::{self, CommandError};
 
 /// The journal's number of each command of the teardown, in their order.
 pub(super) type Journaled = Vec<Option<u32>>;

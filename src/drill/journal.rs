@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{self, Around, CommandError};
 use crate::agent::process;
-use crate::target::{Restore, docker};
+use crate::command::{self, Around, CommandError};
+use crate::target::{Restore, docker, kubernetes};
 
 /// The journal's name in a run's folder.
 pub const FILE: &str = "journal.jsonl";
@@ -49,6 +49,8 @@ pub enum Undo {
     },
     /// Restore something at a Docker engine.
     Docker(docker::restore::Restore),
+    /// Restore something in a Kubernetes cluster.
+    Kubernetes(kubernetes::Restore),
 }
 
 impl From<Restore> for Undo {
@@ -56,6 +58,7 @@ impl From<Restore> for Undo {
         match restore {
             Restore::Command(argv) => Undo::Command(argv),
             Restore::Docker(restore) => Undo::Docker(restore),
+            Restore::Kubernetes(restore) => Undo::Kubernetes(restore),
         }
     }
 }
@@ -68,6 +71,7 @@ impl Undo {
             Undo::RemoveFolder(path) => format!("rm -r {}", path.display()),
             Undo::Command(argv) | Undo::Teardown { argv, .. } => command::shown(argv),
             Undo::Docker(restore) => restore.by_hand(),
+            Undo::Kubernetes(restore) => restore.by_hand(),
         }
     }
 }
@@ -333,6 +337,7 @@ fn undo(
             Err(e) => Err(e.to_string()),
         },
         Undo::Docker(restore) => restore.restore(),
+        Undo::Kubernetes(restore) => restore.restore(),
         Undo::Command(argv) => ran(argv, command::HEAL_LIMIT, around, give_up),
         Undo::Teardown { argv, limit } => ran(argv, *limit, around, give_up),
     }

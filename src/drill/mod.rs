@@ -4,7 +4,6 @@
 //! Invariant: whatever ends a drill, everything that it injected is healed before it returns, or is named in
 //! [`Ended::left_behind`]. What ends it without letting it return (SIGKILL) is the watchdog's business.
 
-pub mod command;
 pub mod event;
 pub mod guard;
 mod hooks;

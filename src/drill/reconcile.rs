@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::command::{self, Around, CommandError};
 use super::journal::{Journal, Undo};
+use crate::command::{self, Around, CommandError};
 use crate::condition::{Condition, UserCommand};
 use crate::fault::Effect;
 use crate::history::{Change, Evidence};

@@ -9,7 +9,7 @@ use super::nodes::Zone;
 use super::partition::without;
 use super::process::end;
 use super::wiring::{Direction, Wiring};
-use crate::condition::{Life, Link};
+use crate::condition::{Closed, Life, Link, Machine, Power};
 use crate::inventory::NodeId;
 
 /// Loses a whole datacenter.
@@ -34,6 +34,10 @@ pub enum Loss {
     Cut,
     /// They are frozen.
     Pause,
+    /// They are killed, and none comes back there before the heal, whatever would bring it back: Kubernetes closes
+    /// every machine of the datacenter, and switches off those that nodes stand on where the target has
+    /// `node_commands`.
+    Nodes,
 }
 
 impl DatacenterLoss {
@@ -42,6 +46,7 @@ impl DatacenterLoss {
             Loss::Kill => format!("lose {zone}"),
             Loss::Cut => format!("cut off {zone}, also from the clients"),
             Loss::Pause => format!("freeze {zone}"),
+            Loss::Nodes => format!("lose {zone} with its machines"),
         }
     }
 
@@ -51,6 +56,14 @@ impl DatacenterLoss {
         Ok(match self.how {
             Loss::Kill => end(what, victims, Life::Killed),
             Loss::Pause => end(what, victims, Life::Paused),
+            Loss::Nodes => {
+                let mut effect = end(what, victims, Life::Killed);
+                for condition in effect.conditions.values_mut() {
+                    condition.machine =
+                        Machine { closed: Closed::Zone, power: Power::Off, ..Machine::default() };
+                }
+                effect
+            }
             Loss::Cut => {
                 let mut wiring = Wiring::default();
                 let rest = others(scene, &victims);

@@ -11,6 +11,7 @@ mod command;
 mod datacenter;
 mod draw;
 mod link;
+mod machine;
 mod nodes;
 mod packets;
 mod partition;
@@ -30,6 +31,7 @@ pub use command::{Argv, Command};
 pub use datacenter::{Clients, DatacenterLoss, DatacenterPartition, Loss};
 pub use draw::Draw;
 pub use link::{BandwidthLimit, Latency, LinkEnds, Refusal};
+pub use machine::{RolloutRestart, Scale, TaintFault};
 pub use nodes::{Nodes, Zone};
 pub use packets::Packets;
 pub use partition::{Partition, Shape};
@@ -41,6 +43,7 @@ pub use wiring::Direction;
 use crate::catalogue::{Entry, entries};
 use crate::condition::{Condition, Delivery, Life};
 use crate::inventory::{Inventory, NodeId};
+use machine::Of;
 use resources::Toward;
 
 /// What a fault comes to once it is known whom it strikes.
@@ -108,6 +111,23 @@ pub enum Spec {
     DatacenterLoss(DatacenterLoss),
     /// Cuts a datacenter off from the others; its nodes go on running.
     DatacenterPartition(DatacenterPartition),
+    /// Asks the orchestrator to end nodes (Kubernetes: the eviction API), which a disruption budget may refuse: that is
+    /// a result, and is told. Asked again until it is done. Whatever brings them back may.
+    Evict(Process),
+    /// Lets nothing more be placed onto the machines that these nodes stand on.
+    Cordon(Process),
+    /// Lets nothing more be placed onto the machines that these nodes stand on, and evicts these nodes.
+    Drain(Process),
+    /// Gives the machines that these nodes stand on a taint.
+    Taint(TaintFault),
+    /// Switches off the machines that these nodes stand on, by the target's `node_commands`.
+    MachineOff(Process),
+    /// Cuts off the machines that these nodes stand on from everybody, by the target's `node_commands`.
+    MachineCut(Process),
+    /// Lets the controller keep another number of nodes, and then as many as before.
+    Scale(Scale),
+    /// Lets the controller make all its nodes anew, as `kubectl rollout restart` does. The heal waits until it has.
+    RolloutRestart(RolloutRestart),
     /// Runs commands of your own: one injects, one proves, one heals.
     Command(Command),
 }
@@ -141,6 +161,14 @@ impl Spec {
             Spec::Dns(_) => "dns",
             Spec::DatacenterLoss(_) => "datacenter-loss",
             Spec::DatacenterPartition(_) => "datacenter-partition",
+            Spec::Evict(_) => "evict",
+            Spec::Cordon(_) => "cordon",
+            Spec::Drain(_) => "drain",
+            Spec::Taint(_) => "taint",
+            Spec::MachineOff(_) => "machine-off",
+            Spec::MachineCut(_) => "machine-cut",
+            Spec::Scale(_) => "scale",
+            Spec::RolloutRestart(_) => "rollout-restart",
             Spec::Command(_) => "command",
         }
     }
@@ -151,6 +179,13 @@ impl Spec {
             Spec::Kill(p) | Spec::Crash(p) | Spec::Stop(p) | Spec::Pause(p) | Spec::Restart(p) => {
                 p.nodes.needs_leader()
             }
+            Spec::Evict(p)
+            | Spec::Cordon(p)
+            | Spec::Drain(p)
+            | Spec::MachineOff(p)
+            | Spec::MachineCut(p) => p.nodes.needs_leader(),
+            Spec::Taint(t) => t.nodes.needs_leader(),
+            Spec::Scale(_) | Spec::RolloutRestart(_) => false,
             Spec::RollingRestart(r) => r.nodes.needs_leader(),
             Spec::Partition(p) => p.needs_leader(),
             Spec::Latency(l) => l.needs_leader(),
@@ -210,6 +245,14 @@ impl Spec {
             Spec::Dns(s) => s.effect(scene),
             Spec::DatacenterLoss(d) => d.effect(scene),
             Spec::DatacenterPartition(d) => d.effect(scene),
+            Spec::Evict(p) => p.effect(scene, "evict", Life::Evicted),
+            Spec::Cordon(p) => Of::Cordon.effect(&p.nodes, scene),
+            Spec::Drain(p) => Of::Drain.effect(&p.nodes, scene),
+            Spec::MachineOff(p) => Of::Off.effect(&p.nodes, scene),
+            Spec::MachineCut(p) => Of::Cut.effect(&p.nodes, scene),
+            Spec::Taint(t) => t.effect(scene),
+            Spec::Scale(s) => s.effect(scene),
+            Spec::RolloutRestart(r) => Ok(r.effect(scene)),
             Spec::Command(c) => c.effect(scene),
         }
     }
@@ -240,6 +283,14 @@ impl Spec {
             Spec::Dns(s) => s.words(),
             Spec::DatacenterLoss(d) => d.words(&d.zone.to_string()),
             Spec::DatacenterPartition(d) => d.words(&d.zone.to_string()),
+            Spec::Evict(p) => format!("evict {}", p.nodes),
+            Spec::Cordon(p) => Of::Cordon.words(&p.nodes.to_string()),
+            Spec::Drain(p) => Of::Drain.words(&p.nodes.to_string()),
+            Spec::MachineOff(p) => Of::Off.words(&p.nodes.to_string()),
+            Spec::MachineCut(p) => Of::Cut.words(&p.nodes.to_string()),
+            Spec::Taint(t) => t.words(&t.nodes.to_string()),
+            Spec::Scale(s) => s.words(),
+            Spec::RolloutRestart(r) => r.words(),
             Spec::Command(c) => c.words(c.nodes.as_ref().map(Nodes::to_string)),
         }
     }

@@ -1,7 +1,7 @@
 //! Tests of the catalogue: whom each fault strikes, and with what.
 
 use super::*;
-use crate::condition::{Delivery, Link, Peer};
+use crate::condition::{Closed, Delivery, Link, Peer};
 use crate::inventory::Node;
 
 fn five() -> Inventory {
@@ -278,10 +278,10 @@ fn a_fault_survives_being_written_down_and_read_again() {
 #[test]
 fn the_catalogue_names_every_fault_with_its_parameters() {
     let catalogue = catalogue();
-    assert_eq!(catalogue.len(), 26);
+    assert_eq!(catalogue.len(), 34);
     for entry in &catalogue {
         assert!(!entry.summary.is_empty(), "{entry:?}");
-        assert!(!entry.parameters.is_empty(), "{entry:?}");
+        assert!(!entry.parameters.is_empty() || entry.name == "rollout-restart", "{entry:?}");
         assert!(entry.parameters.iter().all(|p| !p.summary.is_empty()), "{entry:?}");
     }
     let latency = catalogue.iter().find(|entry| entry.name == "latency").unwrap();
@@ -425,4 +425,56 @@ fn what_is_taken_from_a_node_is_told_and_reads_back_as_written() {
         assert_eq!(names_of(&effect), ["n1"]);
         assert!(!effect.conditions["n1"].is_healthy(), "{what}");
     }
+}
+
+#[test]
+fn machines_are_closed_tainted_and_lost_beneath_those_who_are_named() {
+    let of = |json| strike(json, None, 1).unwrap();
+    let cordon = of(serde_json::json!({"cordon": {"nodes": "n1"}}));
+    assert_eq!(
+        (cordon.what.as_str(), names_of(&cordon).len()),
+        ("cordon the machines of n1 (dc1)", 0)
+    );
+    assert_eq!(cordon.conditions[&NodeId::from("n1")].machine.closed, Closed::Machine);
+    let drain = of(serde_json::json!({"drain": {"nodes": "n1"}}));
+    let condition = &drain.conditions[&NodeId::from("n1")];
+    assert_eq!((condition.machine.closed, condition.life), (Closed::Machine, Life::Evicted));
+    assert_eq!(names_of(&drain), ["n1"]);
+    let taint = |effect: &str| {
+        of(
+            serde_json::json!({"taint": {"nodes": "n1", "key": "k", "value": "v", "effect": effect}}),
+        )
+    };
+    assert_eq!(taint("NoExecute").what, "taint the machines of n1 (dc1) with k=v:NoExecute");
+    // Only what drives out takes somebody out.
+    assert_eq!(names_of(&taint("NoExecute")), ["n1"]);
+    assert_eq!(names_of(&taint("NoSchedule")), Vec::<&str>::new());
+    let lost = of(serde_json::json!({"datacenter-loss": {"zone": "dc1", "how": "nodes"}}));
+    for condition in lost.conditions.values() {
+        assert_eq!((condition.life, condition.machine.closed), (Life::Killed, Closed::Zone));
+        assert!(!condition.wants_orchestrator(), "killed for good where nobody brings it back");
+    }
+    for fault in [cordon, drain, taint("NoSchedule")] {
+        assert!(fault.conditions.values().all(Condition::wants_orchestrator));
+    }
+}
+
+#[test]
+fn who_is_scaled_away_has_the_highest_numbers() {
+    let node = |n: u32| Node {
+        id: format!("etcd-{n}").as_str().into(),
+        zone: String::new(),
+        endpoints: BTreeMap::new(),
+    };
+    // By name, etcd-10 stands before etcd-2.
+    let inventory = Inventory::new((0..11).map(node).collect());
+    let scaled = |to: u32| {
+        let draw = Draw::new(1, "test");
+        let mut scene = Scene { inventory: &inventory, leader: None, clients_in: None, draw };
+        spec(serde_json::json!({"scale": {"to": to}})).effect(&mut scene).unwrap()
+    };
+    assert_eq!(names_of(&scaled(9)), ["etcd-9", "etcd-10"]);
+    assert_eq!(scaled(9).what, "scale to 9, without etcd-9, etcd-10");
+    assert_eq!(names_of(&scaled(12)), Vec::<&str>::new());
+    assert!(scaled(12).conditions.values().all(|c| c.controller.replicas == Some(12)));
 }

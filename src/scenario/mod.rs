@@ -8,6 +8,7 @@ mod bounds;
 mod decode;
 mod diagnostic;
 mod limits;
+mod node_commands;
 mod overrides;
 mod placeholders;
 mod recover;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 pub use diagnostic::{Diagnostic, Sources};
 pub use limits::{BlastRadius, Guard, GuardSpec, Hook, SteadyState};
+pub use node_commands::NodeCommands;
 pub use placeholders::{Piece, Template, TemplateError, Variable};
 pub use schema::schema;
 pub use starter::template;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bounds;
+use super::node_commands::NodeCommands;
 use super::placeholders::{Template, Variable};
 use crate::fault::At;
 use crate::inventory::{Inventory, Node, NodeId};
@@ -241,6 +242,9 @@ pub struct Kubernetes {
     /// The agent's image, as the cluster's machines pull it; `firedrill image` makes it. Faults of the network, crashes
     /// and pauses need it.
     pub agent_image: Option<String>,
+    /// What the cluster cannot do to its machines: machine-off, machine-cut, and datacenter-loss with its machines.
+    #[serde(default)]
+    pub node_commands: NodeCommands,
     /// When a machine pulls the agent's image. Default: IfNotPresent.
     #[serde(default)]
     pub image_pull_policy: PullPolicy,

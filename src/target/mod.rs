@@ -63,6 +63,8 @@ pub enum Restore {
     Command(Vec<String>),
     /// At a Docker engine.
     Docker(docker::restore::Restore),
+    /// In a Kubernetes cluster.
+    Kubernetes(kubernetes::Restore),
 }
 
 /// A place where nodes live.

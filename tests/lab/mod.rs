@@ -28,7 +28,7 @@ pub fn so(is: bool, instead: impl FnOnce() -> String) -> Result<(), String> {
     if is { Ok(()) } else { Err(instead()) }
 }
 
-fn scripts() -> PathBuf {
+pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/kubernetes")
 }
 

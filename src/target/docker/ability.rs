@@ -13,8 +13,18 @@ use crate::target::TargetError;
 /// It is asked nothing but who it is, and ends when it is dropped.
 const LEASE: Duration = Duration::from_secs(10);
 
+/// Why this target cannot make a condition true on any engine, and what could.
+pub fn cannot(condition: &Condition) -> Option<String> {
+    let placed = condition.wants_orchestrator().then(|| {
+        "its nodes are containers of one machine, which nobody placed there; target kubernetes has \
+         machines and controllers"
+            .to_string()
+    });
+    placed.or_else(|| cannot_load(condition))
+}
+
 /// Why no node can be loaded like this, and what could be done.
-pub fn cannot_load(condition: &Condition) -> Option<String> {
+fn cannot_load(condition: &Condition) -> Option<String> {
     let (held, limit) = (condition.load.memory?, condition.load.memory_limit?);
     (held >= limit).then(|| {
         format!(

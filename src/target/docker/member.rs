@@ -170,7 +170,7 @@ impl Member {
             }
             Life::Running if before == Life::Crashed => self.start(with, known).await?,
             Life::Running | Life::Paused | Life::Crashed => {}
-            Life::Stopped => self.stop(with, known).await?,
+            Life::Evicted | Life::Stopped => self.stop(with, known).await?,
             Life::Killed => self.kill(with, known).await?,
         }
         let container = known.now.container.clone();

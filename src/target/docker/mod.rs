@@ -32,7 +32,7 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use ability::{cannot_load, shaping};
+pub use ability::{cannot, shaping};
 pub use compose::Compose;
 pub use crash::kill_here;
 pub use discover::{Which, Zones};
@@ -244,7 +244,7 @@ impl Docker {
             Life::Running => return None,
             Life::Paused => return Some(What::Unpause { container, name }),
             Life::Crashed | Life::Killed => Duration::ZERO,
-            Life::Stopped => self.options.stop_timeout,
+            Life::Evicted | Life::Stopped => self.options.stop_timeout,
         };
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         Some(What::Start { container, name, grace_ms })

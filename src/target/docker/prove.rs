@@ -98,7 +98,7 @@ impl Up {
                 format!("container {name} is frozen"),
                 format!("container {name} is not frozen"),
             )],
-            Life::Stopped | Life::Killed => {
+            Life::Evicted | Life::Stopped | Life::Killed => {
                 let down = format!("container {name} is down (exit code {})", now.exit_code);
                 vec![says(!now.running, down, format!("container {name} still runs"))]
             }

@@ -1,6 +1,7 @@
 //! The cluster: found as kubectl finds it (a kubeconfig file, a context of it), or from within; and what its API server
 //! says, in words.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::target::TargetError;
@@ -18,23 +20,52 @@ use crate::target::TargetError;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Which cluster, and where in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Which {
     /// The kubeconfig file, where it is not the one that the environment names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,
     /// The context of it, where it is not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
     /// The namespace. No other one is ever read.
     pub namespace: String,
+}
+
+impl Which {
+    /// The same cluster, for somebody who stands elsewhere and later: the environment may name another one by then, and
+    /// the file another context.
+    pub(super) fn pinned(&self) -> Which {
+        let named = std::env::var_os("KUBECONFIG").map(PathBuf::from);
+        let one = named.filter(|path| !path.to_string_lossy().contains(':'));
+        let path = self.kubeconfig.clone().or(one);
+        let path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
+        let read = match &path {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let current = read.ok().and_then(|config| config.current_context);
+        let context = self.context.clone().or(current);
+        Which { kubeconfig: path, context, namespace: self.namespace.clone() }
+    }
 }
 
 /// A connection to a cluster, and to one of its namespaces.
 #[derive(Clone)]
 pub(super) struct Cluster {
     client: Client,
+    /// The same, and it takes a refusal for an answer: the other asks again where the server says "too many".
+    once: Client,
     namespace: String,
     /// Which release its API server is of: 1.N; 0 where it does not say.
     pub release: u32,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
 }
 
 impl Cluster {
@@ -43,6 +74,10 @@ impl Cluster {
     }
     pub fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    /// For evictions: that a disruption budget refuses one is what a drill wants to know.
+    pub fn evictions(&self) -> Api<Pod> {
+        Api::namespaced(self.once.clone(), &self.namespace)
     }
     pub fn events(&self) -> Api<Event> {
         Api::namespaced(self.client.clone(), &self.namespace)
@@ -77,12 +112,15 @@ pub(super) async fn connect(which: &Which) -> Result<Cluster, TargetError> {
         },
     };
     let server = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(|e| no_cluster(&words(&e)))?;
+    let mut once = config.clone();
+    once.default_retry = false;
+    let of = |config| Client::try_from(config).map_err(|e| no_cluster(&words(&e)));
+    let (client, once) = (of(config)?, of(once)?);
     let namespace = which.namespace.clone();
     match timeout(ANSWER, client.apiserver_version()).await {
-        Ok(Ok(info)) => Ok(Cluster { client, namespace, release: number(&info.minor) }),
+        Ok(Ok(info)) => Ok(Cluster { client, once, namespace, release: number(&info.minor) }),
         // It answers, and keeps its release to itself.
-        Ok(Err(e)) if is_forbidden(&e) => Ok(Cluster { client, namespace, release: 0 }),
+        Ok(Err(e)) if is_forbidden(&e) => Ok(Cluster { client, once, namespace, release: 0 }),
         Ok(Err(e)) => Err(no_cluster(&format!("{server} says: {}", words(&e)))),
         Err(_) => Err(no_cluster(&format!("{server} does not answer within {ANSWER:?}"))),
     }
@@ -147,6 +185,16 @@ fn code(error: &kube::Error) -> Option<u16> {
 /// Whether the API server says that the thing is not there, or is another one by now.
 pub(super) fn is_absent(error: &kube::Error) -> bool {
     matches!(code(error), Some(404 | 409))
+}
+
+/// Whether the API server says that there is no such thing.
+pub(super) fn is_missing(error: &kube::Error) -> bool {
+    code(error) == Some(404)
+}
+
+/// Whether the API server says that it is asked too often, or that a disruption budget does not allow it.
+pub(super) fn is_refused(error: &kube::Error) -> bool {
+    code(error) == Some(429)
 }
 
 /// Whether the API server says that this is not allowed.

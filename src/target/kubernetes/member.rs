@@ -4,6 +4,7 @@
 //! network: whoever takes its place suffers it. An agent that is gone is made anew and told again; how long nothing
 //! was held meanwhile is a lapse, which the next proof must tell.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +12,17 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, EvictParams, Preconditions};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Options;
 use super::agent::{self, Place};
-use super::cluster::{is_absent, words};
+use super::cluster::{is_absent, is_refused, words};
 use super::pod::{State, is_the_machines};
 use crate::agent::within::protocol::Order;
-use crate::condition::Life;
+use crate::condition::{Controller, Life, Machine, Power};
 use crate::control::{self, Agent, Flank, Insider};
 use crate::history::NodeEventKind;
 use crate::inventory::NodeId;
@@ -55,6 +56,8 @@ pub(super) struct Member {
     pub now: watch::Sender<State>,
     /// Whether firedrill means its process to end.
     pub meant: AtomicBool,
+    /// Whether whatever ends it now was asked for: its controller and its machine may at any time.
+    pub loose: AtomicBool,
 }
 
 /// What is known of a node, and was asked of it.
@@ -69,6 +72,16 @@ pub(super) struct Known {
     pub insider: Option<Arc<Insider>>,
     /// The pod that was deleted, or whose container was killed.
     pub gone: State,
+    /// What is asked of its machine, ...
+    pub machine: Machine,
+    /// ... which is this one until nothing is asked, wherever it goes.
+    pub stood: Option<String>,
+    /// Machines that it asked something of before the last change.
+    pub released: BTreeSet<String>,
+    /// What is asked of what keeps it.
+    pub controller: Controller,
+    /// Why the cluster does not evict it, if it does not; and how often it was asked.
+    pub refused: Option<(String, u32)>,
     /// When nothing was held that should have been, in words.
     pub lapses: Vec<String>,
     ready: bool,
@@ -87,6 +100,26 @@ impl Known {
             clients: from.collect(),
             clock: machine.clone(),
         }
+    }
+
+    /// The machine that it stands on, or stood on last.
+    pub fn stands(&mut self) -> Option<String> {
+        let last = [&self.now.machine, &self.gone.machine].into_iter().find(|m| !m.is_empty());
+        self.stood = self.stood.take().or_else(|| last.cloned());
+        self.stood.clone()
+    }
+
+    /// Whatever the cluster says, it may not be ready any more.
+    pub fn is_doubtful(&mut self) {
+        self.ready = false;
+    }
+
+    /// Whether it may have no pod, or one that does not work, for what is asked of its machine and its controller.
+    pub fn may_be_away(&self) -> bool {
+        self.machine.evicts()
+            || self.machine.power != Power::On
+            || self.controller.replicas.is_some()
+            || self.controller.rollout
     }
 
     /// Whether it has a network to stand in.
@@ -110,6 +143,7 @@ fn own_address(to: IpAddr) -> Option<IpAddr> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct With<'a> {
     pub pods: &'a Api<Pod>,
+    pub evictions: &'a Api<Pod>,
     pub events: &'a Api<Event>,
     pub options: &'a Options,
     pub notices: &'a mpsc::UnboundedSender<Notice>,
@@ -119,7 +153,14 @@ impl Member {
     pub fn new(id: NodeId, zone: String, now: State) -> Member {
         let known = Known { now: now.clone(), ready: now.ready, ..Known::default() };
         let state = tokio::sync::Mutex::new(known);
-        Member { id, zone, state, now: watch::Sender::new(now), meant: AtomicBool::new(false) }
+        Member {
+            id,
+            zone,
+            state,
+            now: watch::Sender::new(now),
+            meant: AtomicBool::new(false),
+            loose: AtomicBool::new(false),
+        }
     }
 
     pub fn failed(&self, why: impl Into<String>) -> TargetError {
@@ -162,10 +203,46 @@ impl Member {
             Life::Running => self.go_on(known).await?,
             Life::Paused => self.halt(with, known).await?,
             Life::Crashed => self.crash(with, known).await?,
+            Life::Evicted => self.evict(with, known).await?,
             Life::Stopped => self.delete(with, known, None).await?,
             Life::Killed => self.delete(with, known, Some(0)).await?,
         }
         known.life = life;
+        if life != Life::Evicted {
+            known.refused = None;
+        }
+        Ok(())
+    }
+
+    /// Asks the cluster to evict its pod, that one and no other. That it refuses is an answer.
+    pub async fn evict(&self, with: With<'_>, known: &mut Known) -> Result<(), TargetError> {
+        self.look(known);
+        if known.now.uid.is_empty() {
+            known.refused = None;
+            return Ok(()); // it is down already
+        }
+        let asked_before = known.refused.take().map_or(0, |(_, times)| times);
+        self.meant.store(true, Ordering::Release);
+        known.gone = known.now.clone();
+        let this = Preconditions { uid: Some(known.now.uid.clone()), resource_version: None };
+        let delete_options = Some(DeleteParams::default().preconditions(this));
+        let params = EvictParams { delete_options, ..EvictParams::default() };
+        match with.evictions.evict(&known.now.pod, &params).await {
+            Ok(_) => {}
+            Err(e) if is_refused(&e) => {
+                self.meant.store(false, Ordering::Release);
+                if asked_before == 0 {
+                    tracing::warn!("{}: its eviction is refused: {}", self.id, words(&e));
+                }
+                known.refused = Some((words(&e), asked_before + 1));
+                return Ok(());
+            }
+            Err(e) if is_absent(&e) => {}
+            Err(e) => return Err(self.failed(words(&e))),
+        }
+        let uid = known.now.uid.clone();
+        self.until(known, GRACE + SETTLED, "end", |now| now.uid != uid).await?;
+        self.falls_silent(with, known).await;
         Ok(())
     }
 

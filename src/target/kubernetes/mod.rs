@@ -9,12 +9,17 @@
 mod admission;
 mod agent;
 mod cluster;
+mod controller;
 mod discover;
+mod machines;
 mod manifest;
+mod mark;
 mod member;
+mod placing;
 mod pod;
 mod prove;
 mod refused;
+mod restore;
 mod rights;
 mod survey;
 mod up;
@@ -32,9 +37,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use admission::AgentImage;
 pub use cluster::Which;
+pub use controller::Kind;
 pub use discover::{Chosen, Pods};
+pub use machines::{Commands, Pair};
 pub use manifest::{Scheduled, cron_job, rbac};
 pub use refused::Refused;
+pub use restore::{Restore, What};
 pub use rights::Need;
 pub use survey::{Survey, survey};
 
@@ -74,6 +82,10 @@ pub struct Options {
     pub agent_image: String,
     /// When a machine pulls it: Always, IfNotPresent or Never.
     pub pull_policy: String,
+    /// What the API cannot do to machines.
+    pub commands: Commands,
+    /// The firedrill binary, through which such commands are started.
+    pub guard: Option<PathBuf>,
 }
 
 /// Why this target cannot make a condition true, and what could.
@@ -101,6 +113,11 @@ fn is_wired(condition: &Condition) -> bool {
 /// Whether it takes one among the node's processes.
 fn joins_processes(condition: &Condition) -> bool {
     matches!(condition.life, Life::Crashed | Life::Paused)
+}
+
+/// Whether it ends the pod, in whatever way.
+fn ends(condition: &Condition) -> bool {
+    condition.life >= Life::Evicted || condition.machine.evicts()
 }
 
 /// Whether it takes the pod away.
@@ -147,7 +164,15 @@ impl Kubernetes {
         let up = Arc::new(Up {
             options: options.clone(),
             pods: cluster.pods(),
+            evictions: cluster.evictions(),
             events: cluster.events(),
+            cluster,
+            pinned: options.cluster.pinned(),
+            held: tokio::sync::Mutex::new(machines::Held::none(
+                options.guard.clone(),
+                options.ready_timeout,
+            )),
+            controllers: Default::default(),
             notices: self.notices.clone(),
             members: found.into_iter().map(member).collect(),
             addresses,
@@ -172,7 +197,7 @@ impl Kubernetes {
         for (node, condition) in &foreseen {
             let member = up.member(node)?;
             let known = member.state.lock().await;
-            if deletes(condition)
+            if ends(condition)
                 && let Some(why) = pod::never_returns(&known.now)
             {
                 return Err(member.failed(why));
@@ -206,6 +231,7 @@ impl Kubernetes {
         let up = self.up.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(up) = up else { return vec![] };
         up.ending.cancel();
+        let not_given_back = up.give_back().await;
         let left = up.members.values().map(|member| async {
             let mut known = member.state.lock().await;
             member.look(&mut known);
@@ -217,7 +243,7 @@ impl Kubernetes {
             }
             member.emptied(up.options.lease + LEAVING).await
         });
-        let left = join_all(left).await.into_iter().flatten().collect();
+        let left = join_all(left).await.into_iter().flatten().chain(not_given_back).collect();
         up.save_logs().await;
         up.watching.cancel();
         left
@@ -279,6 +305,22 @@ impl Target for Kubernetes {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A second listener hears nothing.
         listener.unwrap_or_else(|| mpsc::unbounded_channel().1)
+    }
+
+    fn restores<'a>(
+        &'a self,
+        node: &'a NodeId,
+        condition: &'a Condition,
+    ) -> BoxFuture<'a, Vec<crate::target::Restore>> {
+        async move {
+            // What cannot be reached is told when it is applied.
+            let Ok(up) = self.up() else { return vec![] };
+            match up.member(node) {
+                Ok(member) => up.restores(member, condition).await,
+                Err(_) => vec![],
+            }
+        }
+        .boxed()
     }
 
     fn apply<'a>(

@@ -55,11 +55,13 @@ impl Up {
             known.clone()
         };
         let mut findings = self.prove_life(member, &known).await;
+        findings.extend(self.prove_place(member, &known).await);
         let (network, proven) = known.flank.prove(self, &member.id, &known.place()).await;
         findings.extend(network);
         let lapses = {
             let mut now = member.state.lock().await;
             now.flank.settle(proven);
+            now.released.clear();
             std::mem::take(&mut now.lapses)
         };
         let wrong: Vec<&str> =
@@ -71,6 +73,11 @@ impl Up {
     async fn prove_life(&self, member: &Member, known: &Known) -> Vec<Finding> {
         let State { pod, container, machine, .. } = &known.now;
         match known.life {
+            Life::Running if known.may_be_away() => {
+                let there = !known.now.uid.is_empty() && container.running;
+                let how = if there { format!("pod {pod} runs") } else { "it has no pod".into() };
+                vec![right(format!("{how}, and may be away"))]
+            }
             Life::Running if known.now.uid.is_empty() => {
                 vec![wrong("it has no pod: nothing took its place".into())]
             }
@@ -96,7 +103,10 @@ impl Up {
                 let still = format!("container {} of pod {pod} is still there", was.name);
                 vec![if gone { right(text) } else { wrong(still) }]
             }
-            Life::Stopped | Life::Killed => self.prove_gone(known).await,
+            Life::Evicted if let Some((why, times)) = &known.refused => {
+                vec![right(format!("its eviction is refused, {times} times so far: {why}"))]
+            }
+            Life::Evicted | Life::Stopped | Life::Killed => self.prove_gone(known).await,
         }
     }
 

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use super::controller::named;
 use super::discover::Chosen;
 use super::{deletes, needs_agent};
-use crate::condition::Condition;
+use crate::condition::{Condition, Life};
 
 /// A role names its pods one by one up to so many.
 const NAMED_MAX: usize = 50;
@@ -148,6 +149,20 @@ pub(super) fn needs(known: &Known) -> Vec<Need> {
     if let Some(why) = because(&deletes) {
         needs.push(Need::new("delete", "", "pods", &why).named(names));
     }
+    if let Some(why) = because(&|condition| condition.life == Life::Evicted) {
+        needs.push(Need::new("create", "", "pods/eviction", &why).named(names));
+    }
+    if let Some(why) = because(&|condition| !condition.machine.is_healthy()) {
+        for verb in ["get", "patch"] {
+            let need = Need::new(verb, "", "nodes", &why);
+            needs.push(Need { of_cluster: true, ..need });
+        }
+    }
+    if let (Some(why), Some((kind, name))) =
+        (because(&|condition| !condition.controller.is_healthy()), named(known.chosen))
+    {
+        needs.push(Need::new("patch", "apps", kind.plural(), &why).named(&[name]));
+    }
     let mut optional = |verb, what, names: &[String], why| {
         let need = Need::new(verb, "", what, why).named(names);
         needs.push(Need { optional: true, ..need });
@@ -239,7 +254,7 @@ fn rule(needs: &[&Need]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condition::Life;
+    use crate::condition::{Closed, Controller, Machine};
 
     fn life(life: Life) -> Condition {
         Condition { life, ..Condition::default() }
@@ -275,6 +290,26 @@ mod tests {
             ];
             assert_eq!(told(&known(&chosen, &joins))[2..], agent);
         }
+    }
+
+    #[test]
+    fn machines_and_controllers_need_rights_of_their_own() {
+        let chosen = Chosen::StatefulSet("etcd".into());
+        let machine = Machine { closed: Closed::Machine, ..Machine::default() };
+        let drain = Condition { machine, ..life(Life::Evicted) };
+        let controller = Controller { replicas: Some(1), ..Controller::default() };
+        let scale = Condition { controller, ..Condition::default() };
+        let faults = [("drain (line 7)".to_string(), drain), ("scale (line 8)".to_string(), scale)];
+        let told = told(&known(&chosen, &faults));
+        assert_eq!(
+            told[3..],
+            [
+                "create pods/eviction in namespace db: for drain (line 7)",
+                "get nodes in the cluster: for drain (line 7)",
+                "patch nodes in the cluster: for drain (line 7)",
+                "patch statefulsets.apps etcd in namespace db: for scale (line 8)",
+            ]
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::discover::{self, Discovered, Found, Pods};
 use super::pod::{is_the_machines, never_returns};
 use super::refused::Refused;
 use super::rights::{self, Need, roles};
-use super::{deletes, is_wired, joins_processes};
+use super::{ends, is_wired, joins_processes};
 use crate::condition::Condition;
 use crate::inventory::NodeId;
 use crate::target::TargetError;
@@ -59,7 +59,7 @@ impl Survey {
         self.found.iter().find_map(|found| {
             let own = foreseen.get(&found.node);
             let of_host = wired.then(|| is_the_machines(&found.state)).flatten();
-            let gone = own.filter(|c| deletes(c)).and_then(|_| never_returns(&found.state));
+            let gone = own.filter(|c| ends(c)).and_then(|_| never_returns(&found.state));
             let why = of_host.or(gone)?;
             Some(TargetError::Node { node: found.node.clone(), why }.into())
         })

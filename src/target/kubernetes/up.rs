@@ -4,30 +4,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::LogParams;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::cluster::{Cluster, Which};
 use super::discover::{Machines, label};
+use super::machines::Held;
 use super::member::{Known, Member, With};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::HeldLink;
-use crate::condition::{Condition, Life};
+use crate::condition::{Condition, Controller, Life, Power};
 use crate::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
 use crate::target::{Notice, TargetError};
+
+/// How soon an eviction that was refused is asked for again: as `kubectl drain` does.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What there is while nodes are up.
 #[derive(Debug)]
 pub(super) struct Up {
     pub options: Options,
     pub pods: Api<Pod>,
+    pub evictions: Api<Pod>,
     pub events: Api<Event>,
     pub notices: mpsc::UnboundedSender<Notice>,
     pub members: BTreeMap<NodeId, Member>,
@@ -35,8 +43,15 @@ pub(super) struct Up {
     pub addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
     /// Where clients look the nodes up.
     pub book: AddressBook,
+    /// The cluster, and how it is found by somebody else.
+    pub cluster: Cluster,
+    pub pinned: Which,
     /// The zones of machines.
     pub machines: Machines,
+    /// What is asked of machines.
+    pub held: tokio::sync::Mutex<Held>,
+    /// What is asked of the controller, by whom.
+    pub controllers: tokio::sync::Mutex<BTreeMap<NodeId, Controller>>,
     /// What the nodes' pods match, and those that take their places.
     pub selector: String,
     /// Whether agents of the network are wanted in every pod.
@@ -53,6 +68,7 @@ impl Up {
     pub(super) fn with(&self) -> With<'_> {
         With {
             pods: &self.pods,
+            evictions: &self.evictions,
             events: &self.events,
             options: &self.options,
             notices: &self.notices,
@@ -103,15 +119,25 @@ impl Up {
     }
 
     pub(super) async fn apply(
-        &self,
+        self: &Arc<Self>,
         id: &NodeId,
         condition: &Condition,
     ) -> Result<(), TargetError> {
         let member = self.member(id)?;
+        let loose = condition.machine.evicts()
+            || condition.machine.power != Power::On
+            || !condition.controller.is_healthy();
+        if loose {
+            member.loose.store(true, Ordering::Release);
+        }
+        self.place(member, condition).await?;
         let mut known = member.state.lock().await;
         known.flank.ask(condition);
         member.look(&mut known);
         member.live(self.with(), &mut known, condition.life).await?;
+        if known.refused.is_some() {
+            self.evict_again(id);
+        }
         let moved = self.moved(member, &known);
         let uid = known.now.uid.clone();
         let mut wired = self.wire(member, &mut known).await;
@@ -126,12 +152,34 @@ impl Up {
         drop(known);
         let rewired = if moved { self.rewire(id).await } else { Ok(()) };
         wired.and(rewired)?;
-        if condition.life == Life::Running {
+        if condition.life == Life::Running && !loose && condition.machine.is_healthy() {
             let mut known = member.state.lock().await;
             member.look(&mut known);
             member.await_ready(self.with(), &mut known, linked).await?;
+            member.loose.store(false, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Asks for an eviction that was refused, until it is granted or nobody wants it any more.
+    fn evict_again(self: &Arc<Self>, id: &NodeId) {
+        let (up, id) = (self.clone(), id.clone());
+        tokio::spawn(async move {
+            let Some(member) = up.members.get(&id) else { return };
+            loop {
+                tokio::select! {
+                    () = up.ending.cancelled() => return,
+                    () = sleep(AGAIN) => {}
+                }
+                let mut known = member.state.lock().await;
+                if known.life != Life::Evicted || known.refused.is_none() {
+                    return;
+                }
+                if let Err(e) = member.evict(up.with(), &mut known).await {
+                    tracing::warn!("{e}");
+                }
+            }
+        });
     }
 
     /// Writes down where a node is now, for its peers and for clients; whether that is somewhere else than before.

@@ -151,7 +151,9 @@ fn is_now(up: &Arc<Up>, member: &Member, now: State) {
     };
     if was.running && (another || !is.running) {
         let how = if same_pod { how() } else { format!("pod {} is gone", before.pod) };
-        let kind = match member.meant.swap(false, Ordering::AcqRel) {
+        let kind = match member.meant.swap(false, Ordering::AcqRel)
+            || member.loose.load(Ordering::Acquire)
+        {
             true => NodeEventKind::Ended(how),
             false => NodeEventKind::Died(how),
         };

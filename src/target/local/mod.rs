@@ -65,6 +65,13 @@ pub struct Options {
 pub fn cannot(condition: &Condition) -> Option<String> {
     let Condition { links, load, disk, clock, dns, .. } = condition;
     let docker = |why: &str| Some(format!("{why}, such as docker"));
+    if condition.wants_orchestrator() {
+        return Some(
+            "its nodes are processes of one machine, which nobody placed there; target kubernetes \
+             has machines and controllers"
+                .into(),
+        );
+    }
     if !clock.is_none() || !dns.is_healthy() {
         return docker(
             "its nodes share this machine's time and its resolvers; a target with containers can \

@@ -79,7 +79,9 @@ impl LocalNode {
         }
         match life {
             Life::Running | Life::Paused => self.up(&mut state, life, linked).await?,
-            Life::Crashed | Life::Stopped | Life::Killed => self.down(&mut state, life).await?,
+            Life::Crashed | Life::Evicted | Life::Stopped | Life::Killed => {
+                self.down(&mut state, life).await?;
+            }
         }
         state.life = Some(life);
         Ok(())
@@ -182,7 +184,9 @@ impl LocalNode {
         state.meant.store(true, Ordering::Release);
         let (roster, node, root) = (&self.roster, &self.launch.node, state.root());
         match life {
-            Life::Stopped => process::stop(roster, node, root, self.stop_timeout).await,
+            Life::Evicted | Life::Stopped => {
+                process::stop(roster, node, root, self.stop_timeout).await
+            }
             _ => process::kill(roster, node, root).await,
         }
         .map_err(|e| self.failed(e))?;

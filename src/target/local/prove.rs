@@ -93,7 +93,7 @@ async fn prove_life(node: &LocalNode, linked: bool) -> Vec<Finding> {
         None => vec![wrong("it was never started".into())],
         Some(Life::Running) => vec![alive(&state, &members), port_open(node, linked).await],
         Some(Life::Paused) => vec![alive(&state, &members), paused(&members)],
-        Some(Life::Crashed | Life::Stopped | Life::Killed) => {
+        Some(Life::Crashed | Life::Evicted | Life::Stopped | Life::Killed) => {
             vec![gone(&members), port_closed(node).await]
         }
     }
