@@ -155,11 +155,16 @@ fn the_scenarios_of_pods_can_be_planned() {
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
         "dns-gone",
+        "forgetful",
         "halves",
         "leader-crashed",
         "leader-pod-deleted",
         "leader-zone-cut",
+        "machine-drained",
+        "random-quarter",
         "rolling-restart",
+        "rollout",
+        "zone-lost-with-machines",
     ];
     assert_eq!(names, expected);
     let first = "# yaml-language-server: $schema=../scenario.schema.json";

@@ -12,6 +12,7 @@ mod names;
 mod network;
 mod ports;
 mod prove;
+pub mod resources;
 mod shaping;
 
 pub use attached::{Attached, Input, Lines, NODE_LABEL, RUN_LABEL, Speech, lines};

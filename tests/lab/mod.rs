@@ -148,6 +148,17 @@ impl Cluster {
         self.members_of(&ETCD.replace(lasting, "emptyDir: {}"))
     }
 
+    /// The same, with a file system of their own at /full, of a limited size.
+    pub fn members_with_disks(&'static self) -> Members {
+        let (mounts, volumes) = ("          volumeMounts:\n", "      volumes:\n");
+        assert!(ETCD.contains(mounts) && ETCD.contains(volumes));
+        let mount = format!("{mounts}            - {{name: full, mountPath: /full}}\n");
+        let volume = format!(
+            "{volumes}        - {{name: full, emptyDir: {{medium: Memory, sizeLimit: 16Mi}}}}\n"
+        );
+        self.members_of(&ETCD.replace(mounts, &mount).replace(volumes, &volume))
+    }
+
     fn members_of(&'static self, manifest: &str) -> Members {
         let namespace = format!("tested-{:08x}", rand::random::<u32>());
         self.kubectl(&format!("create namespace {namespace}"));
@@ -217,8 +228,13 @@ impl Members {
             "for ns in /run/netns/*; do if nsenter --net=$ns ip -o addr show eth0 | grep -qF ' {address}/'; \
              then nsenter --net=$ns sh -c 'nft list ruleset; ip -o link; tc qdisc'; fi; done"
         );
+        self.inside(machine, &look)
+    }
+
+    /// What a shell on a machine of the lab says to this.
+    pub fn inside(&self, machine: &str, command: &str) -> String {
         let machine = machine.trim_start_matches('n');
-        script("node", &["inside", machine, "sh", "-c", &look]).unwrap()
+        script("node", &["inside", machine, "sh", "-c", command]).unwrap()
     }
 
     /// Waits until no agent runs any more.

@@ -141,20 +141,26 @@ impl Node {
     }
 
     async fn load(&mut self, load: Load, own: Limits) -> Result<Vec<String>, String> {
-        let group = group()?;
+        let group = seen_group()?;
         let mut lapses = vec![];
         lapses.extend(self.stress.as_mut().and_then(Stress::ended));
         let stress = |load: &Load| (load.cpu_workers, load.cpu_share, load.memory);
         let same = stress(&self.load) == stress(&load) && lapses.is_empty();
         // Known before it is done: what fails half is measured against what was asked, and given back.
         (self.own, self.load) = (Some(own.clone()), load.clone());
-        let limits = group.limited(&own, &load)?;
+        let limits = match &group {
+            Some(group) => Some(group.limited(&own, &load)?),
+            None if load.has_limits() => return Err("its limits are not seen from here".into()),
+            None => None,
+        };
         if !same && let Some(old) = self.stress.take() {
             old.stop().await;
         }
-        group.set(&limits)?;
+        if let (Some(group), Some(limits)) = (&group, &limits) {
+            group.set(limits)?;
+        }
         if self.stress.is_none() && is_stress(&load) {
-            self.stress = Some(Stress::start(&load, &group).await?);
+            self.stress = Some(Stress::start(&load, group.as_ref()).await?);
         }
         Ok(lapses)
     }
@@ -164,8 +170,7 @@ impl Node {
         let clocks = self.time.measure().await?;
         let standstill = self.grip.as_ref().map(Grip::measure);
         let mut measured = Measured { rooms, clocks, standstill, ..Measured::default() };
-        if let Some(own) = &self.own {
-            let group = group()?;
+        if let (Some(own), Some(group)) = (&self.own, seen_group()?) {
             measured.asked = Some(group.limited(own, &self.load)?);
             measured.limits = Some(group.limits());
             if let Some(limit) = self.load.read_limit {
@@ -189,6 +194,12 @@ impl Node {
             let _ = group.set(&own);
         }
     }
+}
+
+/// The same, where they are seen: elsewhere what is taken from the node is taken from what this agent shares with it,
+/// its pod.
+fn seen_group() -> Result<Option<Cgroup>, String> {
+    if Path::new(CGROUPS).is_dir() { group().map(Some) } else { Ok(None) }
 }
 
 /// The control groups of the node's first process.

@@ -1,5 +1,5 @@
 //! Processes that take processors and memory from a node: children of the agent's in the node's own control groups,
-//! so that what they take is missing there and nowhere else.
+//! so that what they take is missing there and nowhere else; where those are not seen, in those of the agent.
 //!
 //! Invariant: they end with the agent, however it ends: by a death signal, and by the end of their input.
 
@@ -43,8 +43,8 @@ pub(super) fn is_stress(load: &Load) -> bool {
 }
 
 impl Stress {
-    /// Starts one in these groups, and waits until it holds what it should.
-    pub(super) async fn start(load: &Load, group: &Cgroup) -> Result<Stress, String> {
+    /// Starts one in these groups, or where the agent is, and waits until it holds what it should.
+    pub(super) async fn start(load: &Load, group: Option<&Cgroup>) -> Result<Stress, String> {
         let own = std::env::current_exe().map_err(|e| format!("no way to itself: {e}"))?;
         let mut command = Command::new(own);
         command.arg("agent-stress").arg(load.cpu_workers.to_string());
@@ -53,7 +53,7 @@ impl Stress {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| format!("the stress does not start: {e}"))?;
         let pid = child.id().ok_or("the stress ended at once")?;
-        group.take_in(pid)?;
+        group.map_or(Ok(()), |group| group.take_in(pid))?;
         let (Some(input), Some(output)) = (child.stdin.as_mut(), child.stdout.take()) else {
             return Err("the stress has no streams".into());
         };

@@ -8,7 +8,7 @@ use kube::api::PatchParams;
 
 use super::agent::{PREFIX, Place};
 use super::cluster::{is_forbidden, words};
-use super::member::{OF_NETWORK, OF_PROCESSES};
+use super::member::OF_NETWORK;
 use super::pod::State;
 use super::refused::Refused;
 
@@ -23,17 +23,20 @@ pub struct AgentImage {
     pub lease: Duration,
 }
 
-/// Asks for an agent of each kind that is needed in this pod, and takes none.
+/// Asks for an agent of each kind that is needed in this pod, and takes none. `within`: the capabilities of one among
+/// its processes, if one is needed.
 pub(super) async fn refusal(
     pods: &Api<Pod>,
     namespace: &str,
     pod: &State,
     image: &AgentImage,
-    (of_network, of_processes): (bool, bool),
+    of_network: bool,
+    within: Option<&'static [&'static str]>,
 ) -> Option<Refused> {
     let params = PatchParams { dry_run: true, ..PatchParams::default() };
-    let kinds = [(of_network, OF_NETWORK, None), (of_processes, OF_PROCESSES, Some(()))];
-    for (_, capabilities, joins) in kinds.into_iter().filter(|(wanted, ..)| *wanted) {
+    let kinds = [(of_network.then_some(OF_NETWORK), None), (within, Some(()))];
+    let kinds = kinds.into_iter().filter_map(|(capabilities, joins)| Some((capabilities?, joins)));
+    for (capabilities, joins) in kinds {
         let place = Place {
             run: "planning".into(),
             image: image.name.clone(),

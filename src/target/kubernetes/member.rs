@@ -16,11 +16,13 @@ use kube::api::{DeleteParams, EvictParams, Preconditions};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::Options;
 use super::agent::{self, Place};
 use super::cluster::{is_absent, is_refused, words};
 use super::pod::{State, is_the_machines};
+use super::within::Within;
 use crate::agent::within::protocol::Order;
 use crate::condition::{Controller, Life, Machine, Power};
 use crate::control::{self, Agent, Flank, Insider};
@@ -42,8 +44,6 @@ const READY_WHILE_CUT: Duration = Duration::from_secs(1);
 /// What an agent of the network may do: change its namespace's packet filter and devices; and make the device that
 /// it shapes with, which no container has here.
 pub(super) const OF_NETWORK: &[&str] = &["NET_ADMIN", "MKNOD"];
-/// What an agent within may do: stop and kill processes of whoever they are.
-pub(super) const OF_PROCESSES: &[&str] = &["SYS_PTRACE"];
 
 /// One node of the drill.
 #[derive(Debug)]
@@ -68,8 +68,12 @@ pub(super) struct Known {
     pub life: Life,
     /// Its network, and the agent of that.
     pub flank: Flank,
-    /// The agent among its processes.
+    /// The agent among its processes, ...
     pub insider: Option<Arc<Insider>>,
+    /// ... the capabilities that it takes in this drill, ...
+    pub takes: &'static [&'static str],
+    /// ... and what it is to hold, beside their life.
+    pub within: Within,
     /// The pod that was deleted, or whose container was killed.
     pub gone: State,
     /// What is asked of its machine, ...
@@ -107,6 +111,19 @@ impl Known {
         let last = [&self.now.machine, &self.gone.machine].into_iter().find(|m| !m.is_empty());
         self.stood = self.stood.take().or_else(|| last.cloned());
         self.stood.clone()
+    }
+
+    /// What went on because the agent among its processes is gone, though they are there still, in words. What it held
+    /// is to be asked of another.
+    pub fn is_let_go(&mut self) -> Option<&'static str> {
+        self.insider.as_ref().filter(|insider| insider.gone.is_cancelled())?;
+        self.insider = None;
+        let paused = self.life == Life::Paused;
+        match (paused, self.within.forget()) {
+            (true, _) => Some("its processes went on"),
+            (false, true) => Some("nothing was taken from it"),
+            (false, false) => None,
+        }
     }
 
     /// Whatever the cluster says, it may not be ready any more.
@@ -147,6 +164,8 @@ pub(super) struct With<'a> {
     pub events: &'a Api<Event>,
     pub options: &'a Options,
     pub notices: &'a mpsc::UnboundedSender<Notice>,
+    /// Who looks after a node whose agent is gone.
+    pub lost: &'a mpsc::UnboundedSender<(NodeId, CancellationToken)>,
 }
 
 impl Member {
@@ -182,6 +201,7 @@ impl Member {
         let anew = another || now.container.id != known.now.container.id;
         if anew {
             known.insider = None; // it ended with the processes that it stood among
+            known.within.forget();
         }
         known.ready &= !anew && now.container.running;
         known.now = now;
@@ -302,6 +322,7 @@ impl Member {
         // It dies with the process that it kills, and may not come to answer.
         let said = insider.ask(Order::Crash).await;
         known.insider = None;
+        known.within.forget();
         if let Err(why) = said
             && !insider.gone.is_cancelled()
         {
@@ -314,14 +335,15 @@ impl Member {
         .await
     }
 
-    async fn halt(&self, with: With<'_>, known: &mut Known) -> Result<(), TargetError> {
+    pub async fn halt(&self, with: With<'_>, known: &mut Known) -> Result<(), TargetError> {
         let insider = self.insider(with, known).await?;
         insider.ask(Order::Halt(true)).await.map(drop).map_err(|why| self.failed(why))
     }
 
     /// What stands still goes on.
     async fn go_on(&self, known: &mut Known) -> Result<(), TargetError> {
-        let Some(insider) = known.insider.take().filter(|i| !i.gone.is_cancelled()) else {
+        let there = known.insider.as_ref().filter(|insider| !insider.gone.is_cancelled());
+        let Some(insider) = there else {
             return Ok(()); // gone, it holds nothing
         };
         insider.ask(Order::Halt(false)).await.map(drop).map_err(|why| self.failed(why))
@@ -348,9 +370,11 @@ impl Member {
             return Ok(insider.clone());
         }
         let joins = Some(known.now.container.name.clone());
-        let place = self.agent_place(with, known, "agent-within", OF_PROCESSES, joins);
+        let place = self.agent_place(with, known, "agent-within", known.takes, joins);
         let insider = agent::start(with.pods, with.events, self.now.subscribe(), &place).await;
         let insider = Arc::new(insider.map_err(|why| self.failed(why))?);
+        known.within.forget(); // it holds nothing yet
+        let _ = with.lost.send((self.id.clone(), insider.gone.clone())); // after the drill nobody listens
         known.insider = Some(insider.clone());
         Ok(insider)
     }
@@ -392,6 +416,7 @@ impl Member {
         let place = self.agent_place(with, known, "agent", OF_NETWORK, None);
         let agent = agent::start(with.pods, with.events, self.now.subscribe(), &place).await;
         let agent = Arc::new(agent.map_err(|why| self.failed(why))?);
+        let _ = with.lost.send((self.id.clone(), agent.gone.clone())); // after the drill nobody listens
         known.flank.join(agent.clone());
         Ok(agent)
     }
@@ -435,19 +460,21 @@ impl Member {
         Some(SocketAddr::new(*address, port).to_string())
     }
 
-    /// Waits until it is ready: the cluster says so, and its ready port accepts connections.
+    /// Waits until it is ready: the cluster says so, and its ready port accepts connections. `since`: from when on the time
+    /// counts that it may take.
     pub async fn await_ready(
         &self,
         with: With<'_>,
         known: &mut Known,
         linked: bool,
+        since: Instant,
     ) -> Result<(), TargetError> {
         if known.ready {
             return Ok(());
         }
         let all = with.options.ready_timeout;
         let patience = if linked { all } else { all.min(READY_WHILE_CUT) };
-        let deadline = Instant::now() + patience;
+        let deadline = since + patience;
         let mut now = self.now.subscribe();
         let says_so = timeout_at(deadline, now.wait_for(|now| now.ready && !now.leaving)).await;
         let says_so = says_so.is_ok_and(|came| came.is_ok());

@@ -24,6 +24,7 @@ mod rights;
 mod survey;
 mod up;
 mod watching;
+mod within;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -90,14 +91,11 @@ pub struct Options {
 
 /// Why this target cannot make a condition true, and what could.
 pub fn cannot(condition: &Condition) -> Option<String> {
-    let Condition { load, disk, clock, .. } = condition;
-    let what = match () {
-        () if !load.is_healthy() => "load a node's processors, memory or disks",
-        () if !disk.is_healthy() => "fill a node's disks",
-        () if !clock.is_none() => "set a node's clock wrong",
-        () => return None,
-    };
-    Some(format!("it cannot {what} yet; target docker can"))
+    condition.load.has_limits().then(|| {
+        "a pod's limits are its controller's, and the cluster would make its container anew for \
+         others; load it (cpu-stress, memory-stress), or use target docker, which can limit"
+            .to_string()
+    })
 }
 
 /// Whether making a condition true takes an agent in the node's pod.
@@ -112,7 +110,9 @@ fn is_wired(condition: &Condition) -> bool {
 
 /// Whether it takes one among the node's processes.
 fn joins_processes(condition: &Condition) -> bool {
-    matches!(condition.life, Life::Crashed | Life::Paused)
+    let Condition { life, load, disk, clock, .. } = condition;
+    let inside = !load.is_healthy() || !disk.is_healthy() || !clock.is_none();
+    matches!(life, Life::Crashed | Life::Paused) || inside
 }
 
 /// Whether it ends the pod, in whatever way.
@@ -160,6 +160,7 @@ impl Kubernetes {
             .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;
         let addresses = found.iter().map(|f| (f.node.clone(), f.state.addresses.clone()));
         let addresses = Mutex::new(addresses.collect());
+        let (lost, gone) = mpsc::unbounded_channel();
         let member = |f: discover::Found| (f.node.clone(), Member::new(f.node, f.zone, f.state));
         let up = Arc::new(Up {
             options: options.clone(),
@@ -174,6 +175,7 @@ impl Kubernetes {
             )),
             controllers: Default::default(),
             notices: self.notices.clone(),
+            lost,
             members: found.into_iter().map(member).collect(),
             addresses,
             book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -185,7 +187,7 @@ impl Kubernetes {
             watching: CancellationToken::new(),
         });
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(up.clone());
-        watching::watch(up.clone());
+        watching::watch(up.clone(), gone);
         up.begin().await?;
         Ok(up.inventory().await)
     }
@@ -211,7 +213,6 @@ impl Kubernetes {
             member.look(&mut known);
             if wired {
                 let agent = member.agent(up.with(), &mut known).await?;
-                watching::guard(&up, member, agent.gone.clone());
                 // Known only where an agent stands, and before anything is touched.
                 if let Some(why) = cannot_shape(&condition, &agent.hello.shaping) {
                     return Err(member.failed(why));
@@ -219,6 +220,7 @@ impl Kubernetes {
                 let place = known.place();
                 known.flank.foresee_names(&place, &condition.dns).await;
             }
+            known.takes = within::capabilities(&condition);
             if joins_processes(&condition) {
                 member.insider(up.with(), &mut known).await?;
             }

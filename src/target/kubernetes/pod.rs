@@ -144,7 +144,7 @@ fn why(state: &ContainerState) -> Option<String> {
         let code = match (ended.exit_code, ended.signal) {
             (_, Some(signal)) if signal > 0 => format!("ended by signal {signal}"),
             (137, _) => "ended by signal 9".to_string(),
-            (code, _) => format!("ended with {code}"),
+            (code, _) => format!("ended with exit code {code}"),
         };
         let reason = ended.reason.as_deref().filter(|r| !matches!(*r, "Error" | "Completed"));
         let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -199,7 +199,7 @@ mod tests {
         assert!(state.container.running && state.container.restarts == 2);
         assert_eq!(state.container.why, "ended by signal 9 (OOMKilled)");
         let helper = helper(&state, "firedrill-1").unwrap();
-        assert_eq!(helper.ended.as_deref(), Some("ended with 1: cannot claim"));
+        assert_eq!(helper.ended.as_deref(), Some("ended with exit code 1: cannot claim"));
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl Up {
         };
         let mut findings = self.prove_life(member, &known).await;
         findings.extend(self.prove_place(member, &known).await);
+        findings.extend(member.prove_within(&known).await);
         let (network, proven) = known.flank.prove(self, &member.id, &known.place()).await;
         findings.extend(network);
         let lapses = {

@@ -15,7 +15,7 @@ use super::discover::{self, Discovered, Found, Pods};
 use super::pod::{is_the_machines, never_returns};
 use super::refused::Refused;
 use super::rights::{self, Need, roles};
-use super::{ends, is_wired, joins_processes};
+use super::{ends, is_wired, joins_processes, within};
 use crate::condition::Condition;
 use crate::inventory::NodeId;
 use crate::target::TargetError;
@@ -103,13 +103,14 @@ impl Survey {
             );
             return Err(Refused::for_want(why, help));
         }
-        let kinds = [is_wired, joins_processes];
-        let kinds = kinds.map(|kind| faults.iter().any(|(_, condition)| kind(condition)));
-        if let (Some(image), Some(first), [true, _] | [_, true]) =
-            (image, self.found.first(), kinds)
+        let wired = faults.iter().any(|(_, condition)| is_wired(condition));
+        let joining = faults.iter().map(|(_, condition)| condition).filter(|c| joins_processes(c));
+        let within = joining.map(within::capabilities).max_by_key(|all| all.len());
+        if let (Some(image), Some(first), true) =
+            (image, self.found.first(), wired || within.is_some())
         {
-            let (pod, kinds) = (&first.state, (kinds[0], kinds[1]));
-            let refusal = admission::refusal(&cluster.pods(), namespace, pod, image, kinds).await;
+            let (pods, pod) = (cluster.pods(), &first.state);
+            let refusal = admission::refusal(&pods, namespace, pod, image, wired, within).await;
             if let Some(refused) = refusal {
                 return Err(refused);
             }

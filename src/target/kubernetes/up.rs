@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::LogParams;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
@@ -38,6 +38,7 @@ pub(super) struct Up {
     pub evictions: Api<Pod>,
     pub events: Api<Event>,
     pub notices: mpsc::UnboundedSender<Notice>,
+    pub lost: mpsc::UnboundedSender<(NodeId, CancellationToken)>,
     pub members: BTreeMap<NodeId, Member>,
     /// Where each node's traffic comes from and goes to: the last addresses that were known.
     pub addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
@@ -72,6 +73,7 @@ impl Up {
             events: &self.events,
             options: &self.options,
             notices: &self.notices,
+            lost: &self.lost,
         }
     }
 
@@ -86,7 +88,7 @@ impl Up {
         let ready = self.members.values().map(|member| async {
             let mut known = member.state.lock().await;
             member.look(&mut known);
-            member.await_ready(self.with(), &mut known, true).await
+            member.await_ready(self.with(), &mut known, true, Instant::now()).await
         });
         try_join_all(ready).await.map(drop)
     }
@@ -133,6 +135,7 @@ impl Up {
         self.place(member, condition).await?;
         let mut known = member.state.lock().await;
         known.flank.ask(condition);
+        known.within.ask(condition);
         member.look(&mut known);
         member.live(self.with(), &mut known, condition.life).await?;
         if known.refused.is_some() {
@@ -141,6 +144,7 @@ impl Up {
         let moved = self.moved(member, &known);
         let uid = known.now.uid.clone();
         let mut wired = self.wire(member, &mut known).await;
+        wired = wired.and(member.suffer(self.with(), &mut known).await);
         if wired.is_err() {
             member.look(&mut known);
             if known.now.uid != uid || known.now.leaving {
@@ -155,7 +159,7 @@ impl Up {
         if condition.life == Life::Running && !loose && condition.machine.is_healthy() {
             let mut known = member.state.lock().await;
             member.look(&mut known);
-            member.await_ready(self.with(), &mut known, linked).await?;
+            member.await_ready(self.with(), &mut known, linked, Instant::now()).await?;
             member.loose.store(false, Ordering::Release);
         }
         Ok(())

@@ -6,25 +6,31 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::cluster::watch_words;
 use super::discover::deployment;
 use super::member::Member;
 use super::pod::{State, state};
 use super::up::Up;
+use crate::condition::Life;
 use crate::history::NodeEventKind;
 use crate::inventory::NodeId;
 use crate::target::TargetError;
 
-/// Watches until the drill is over.
-pub(super) fn watch(up: Arc<Up>) {
+/// Watches until the drill is over. `agents`: those that came into being, which are looked after.
+pub(super) fn watch(up: Arc<Up>, agents: mpsc::UnboundedReceiver<(NodeId, CancellationToken)>) {
     tokio::spawn(async move {
         let watching = up.watching.clone();
         tokio::select! {
             () = watching.cancelled() => {}
-            () = listen(up) => {}
+            () = listen(up.clone()) => {}
+            () = guard(&up, agents) => {}
         }
     });
 }
@@ -147,7 +153,10 @@ fn is_now(up: &Arc<Up>, member: &Member, now: State) {
     let another = !same_pod || is.id != was.id;
     let how = || match is.why.is_empty() {
         true => "unknown".to_string(),
-        false => is.why.trim_start_matches("ended ").trim_start_matches("by ").to_string(),
+        false => {
+            let how = is.why.trim_start_matches("ended ");
+            how.trim_start_matches("by ").trim_start_matches("with ").to_string()
+        }
     };
     if was.running && (another || !is.running) {
         let how = if same_pod { how() } else { format!("pod {} is gone", before.pod) };
@@ -191,16 +200,23 @@ fn visit_soon(up: &Arc<Up>, member: &Member, why: &'static str) {
     });
 }
 
-/// Visits a node again when its agent is gone.
-pub(super) fn guard(up: &Arc<Up>, member: &Member, gone: tokio_util::sync::CancellationToken) {
-    let (up, id) = (Arc::downgrade(up), member.id.clone());
-    tokio::spawn(async move {
-        gone.cancelled().await;
-        let Some(up) = up.upgrade() else { return };
-        if let Some(member) = up.members.get(&id) {
-            visit_soon(&up, member, "its agent was gone");
+/// Visits a node again when an agent of it is gone.
+async fn guard(up: &Arc<Up>, mut agents: mpsc::UnboundedReceiver<(NodeId, CancellationToken)>) {
+    let mut there = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some((id, gone)) = agents.recv() => there.push(async move {
+                gone.cancelled().await;
+                id
+            }),
+            Some(id) = there.next() => {
+                if let Some(member) = up.members.get(&id) {
+                    visit_soon(up, member, "its agent was gone");
+                }
+            }
+            else => return,
         }
-    });
+    }
 }
 
 /// Looks what became of a node, and makes sure that it suffers what it should.
@@ -219,11 +235,19 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     if bereft {
         known.flank.leave();
     }
+    let seen = known.now.clone();
     let moved = up.moved(member, &known);
     if up.wired.load(Ordering::Acquire) {
         member.agent(with, &mut known).await?;
     }
     up.wire(member, &mut known).await?;
+    if let Some(what) = known.is_let_go() {
+        known.lapses.push(format!("{why}: {what} until a new agent came"));
+        if known.life == Life::Paused {
+            member.halt(with, &mut known).await?;
+        }
+    }
+    member.suffer(with, &mut known).await?;
     // A new pod is the cluster's own affair, and its peers held their ends; an agent that went is ours.
     if bereft && same_pod {
         let whole = |what| format!("{why}: {what} were whole until a new agent held them");
@@ -233,10 +257,23 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     if moved {
         up.rewire(&member.id).await?;
     }
+    // Whoever wants something of it meanwhile goes first.
+    let began = Instant::now();
+    let same = |now: &State| now.uid == seen.uid && now.container.id == seen.container.id;
+    let mut now = member.now.subscribe();
+    tokio::select! {
+        () = up.ending.cancelled() => return Ok(()),
+        _ = now.wait_for(|now| !same(now) || now.ready && !now.leaving) => {}
+        () = sleep(with.options.ready_timeout) => {}
+    }
     let mut known = member.state.lock().await;
+    member.look(&mut known);
+    if !same(&known.now) {
+        return Ok(()); // it is another one by now, which is visited itself
+    }
     let linked = known.flank.links.is_healthy();
     tokio::select! {
         () = up.ending.cancelled() => Ok(()),
-        ready = member.await_ready(with, &mut known, linked) => ready,
+        ready = member.await_ready(with, &mut known, linked, began) => ready,
     }
 }
