@@ -11,6 +11,7 @@ mod agent;
 mod cluster;
 mod controller;
 mod discover;
+mod joined;
 mod machines;
 mod manifest;
 mod mark;
