@@ -151,7 +151,7 @@ drill.yaml:11:14: unknown name `kil`
    |
 11 |     inject: {kil: {nodes: one}}
    |              ^^^
-   = did you mean `kill`? it is one of 26 known names
+   = did you mean `kill`? it is one of 34 known names
 
 drill.yaml:12:5: missing field `for`
    |
