@@ -91,6 +91,19 @@ pub enum Command {
     /// Says what time it is for each line of its input: what proves that a clock is skewed
     #[command(hide = true)]
     ClockWitness,
+    /// In a pod: a drill that is watched from elsewhere
+    #[command(hide = true)]
+    InPod(Passed),
+    /// In a pod: what the drill left, as an archive
+    #[command(hide = true)]
+    InPodFetch {
+        /// It has arrived
+        #[arg(long)]
+        done: bool,
+    },
+    /// In a pod: asks the drill to end
+    #[command(hide = true)]
+    InPodStop,
 }
 
 /// Arguments of `image`.
@@ -222,6 +235,15 @@ pub struct RunArgs {
     /// Write a JSON report of all runs to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Drill pods from within their cluster, by a job there; what it prints and leaves comes back
+    #[arg(long)]
+    pub in_cluster: bool,
+    /// The image that drills in the cluster: what `firedrill image` makes [default: the scenario's agent_image]
+    #[arg(long, value_name = "REF", requires = "in_cluster")]
+    pub image: Option<Reference>,
+    /// Who it is in the cluster [default: the service account of `manifests rbac`]
+    #[arg(long, value_name = "NAME", requires = "in_cluster")]
+    pub service_account: Option<String>,
     /// Do not ask before a target that is not local is harmed
     #[arg(long, short)]
     pub yes: bool,

@@ -8,9 +8,9 @@ use crate::condition::Condition;
 use crate::fault::Argv;
 use crate::inventory::{Inventory, Node, NodeId};
 use crate::plan;
-use crate::scenario::{self, PullPolicy, Scenario};
+use crate::scenario::{self, PodClients, PullPolicy, Scenario};
 use crate::target::kubernetes::{
-    self, AgentImage, Chosen, Commands, Kubernetes, Pair, Pods, Refused, Survey, Which,
+    self, AgentImage, Chosen, Clients, Commands, Kubernetes, Pair, Pods, Refused, Survey, Which,
 };
 
 /// A CronJob's name has 52 characters at most, `firedrill-` with them.
@@ -19,7 +19,8 @@ const OBJECT_NAME_MAX: usize = 42;
 /// Who the nodes are that a scenario's pods make. Asks the cluster, changes nothing.
 pub(super) fn survey(spec: &scenario::Kubernetes, file: &Path) -> Result<Survey, Refused> {
     let (which, pods) = (which(spec, file), pods(spec));
-    runtime()?.block_on(kubernetes::survey(&which, &pods))
+    let (clients, ports) = (clients(spec), spec.ports.values().copied().collect());
+    runtime()?.block_on(kubernetes::survey(&which, &pods, clients, ports))
 }
 
 /// The nodes, without endpoints.
@@ -69,7 +70,7 @@ pub(super) fn object_name(scenario: &str) -> String {
     format!("firedrill-{}", name.trim_matches('-'))
 }
 
-fn which(spec: &scenario::Kubernetes, file: &Path) -> Which {
+pub(super) fn which(spec: &scenario::Kubernetes, file: &Path) -> Which {
     let beside = file.parent().unwrap_or(Path::new(""));
     Which {
         kubeconfig: spec.kubeconfig.as_ref().map(|path| beside.join(path)),
@@ -103,6 +104,7 @@ pub(super) fn target(spec: &scenario::Kubernetes, input: &Input, places: &Places
         cluster: which(spec, Path::new(&input.file)),
         pods: pods(spec),
         nodes: nodes.collect(),
+        clients: clients(spec),
         ports: spec.ports.clone(),
         ready_port: spec.ports.get(&spec.ready.port.value).copied(),
         ready_timeout: spec.ready.timeout.0,
@@ -119,6 +121,14 @@ pub(super) fn target(spec: &scenario::Kubernetes, input: &Input, places: &Places
 
 fn pair((inject, heal): &(Argv, Argv)) -> Pair {
     Pair { inject: inject.to_vec(), heal: heal.to_vec() }
+}
+
+fn clients(spec: &scenario::Kubernetes) -> Clients {
+    match spec.clients {
+        PodClients::Auto => Clients::Auto,
+        PodClients::Direct => Clients::Direct,
+        PodClients::PortForward => Clients::Forward,
+    }
 }
 
 /// When a machine pulls the scenario's images, as the cluster has it.

@@ -35,6 +35,13 @@ impl Exit {
         }
     }
 
+    /// By its number, if it is one of these.
+    pub fn of_code(code: u8) -> Option<Exit> {
+        use Exit::{Fail, Inconclusive, Invalid, NotRestored, Pass};
+        let all = [Pass, Fail, Invalid, Inconclusive, NotRestored];
+        all.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The worst of them; of none, inconclusive.
     pub fn merge(all: impl IntoIterator<Item = Exit>) -> Exit {
         all.into_iter().max().unwrap_or(Exit::Inconclusive)

@@ -1,9 +1,10 @@
 //! `firedrill manifests`: what a cluster is given so that it drills itself, as YAML for `kubectl apply`.
 
-use super::args::{CronJobArgs, Manifests, ManifestsArgs};
+use super::args::{CronJobArgs, Manifests, ManifestsArgs, Variation};
 use super::exit::Exit;
 use super::inputs::{self, Input};
 use super::{CliError, cluster, terminal};
+use crate::image::Reference;
 use crate::scenario::{self, Target};
 use crate::target::kubernetes::{self, Scheduled, Survey};
 
@@ -47,6 +48,18 @@ fn cron_job(
     spec: &scenario::Kubernetes,
     job: &CronJobArgs,
 ) -> Result<String, CliError> {
+    let mut drill = drill_there(input, spec, job.image.as_ref(), &job.drill.variation)?;
+    drill.schedule.clone_from(&job.schedule);
+    Ok(kubernetes::cron_job(&drill))
+}
+
+/// A drill that runs in the cluster: what it is made of.
+pub(super) fn drill_there(
+    input: &Input,
+    spec: &scenario::Kubernetes,
+    image: Option<&Reference>,
+    variation: &Variation,
+) -> Result<Scheduled, CliError> {
     let wrong = |why: &str| CliError::Invalid(format!("{}: {why}", input.file));
     if spec.kubeconfig.is_some() || spec.context.is_some() {
         return Err(wrong(
@@ -54,10 +67,8 @@ fn cron_job(
              leave them out, and say KUBECONFIG here",
         ));
     }
-    let asked = job.image.as_ref().map(ToString::to_string);
-    let image = asked.or_else(|| spec.agent_image.clone());
+    let image = image.map(ToString::to_string).or_else(|| spec.agent_image.clone());
     let image = image.ok_or_else(|| wrong("which image is to drill? --image, or `agent_image`"))?;
-    let variation = &job.drill.variation;
     let mut arguments = vec![];
     if let Some(target) = variation.target {
         arguments.extend(["--target".to_string(), target.name().to_string()]);
@@ -68,13 +79,14 @@ fn cron_job(
     for (path, value) in &variation.set {
         arguments.extend(["--set".to_string(), format!("{path}={value}")]);
     }
-    Ok(kubernetes::cron_job(&Scheduled {
+    Ok(Scheduled {
         name: cluster::object_name(&input.scenario.name),
         namespace: spec.namespace.clone(),
-        schedule: job.schedule.clone(),
+        schedule: String::new(),
         image,
         pull_policy: cluster::pull_policy(spec).into(),
         scenario: input.source.clone(),
+        watched: vec![],
         arguments,
-    }))
+    })
 }

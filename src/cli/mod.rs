@@ -11,6 +11,8 @@ mod containers;
 pub mod exit;
 mod heal;
 mod image;
+mod in_cluster;
+mod in_pod;
 mod inner;
 mod inputs;
 mod judged;
@@ -102,6 +104,7 @@ fn worst(exit: Exit, error: Option<CliError>) -> Exit {
 
 fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
     match cli.command {
+        Command::Run(args) if args.in_cluster => in_cluster::run(&args, cli.verbosity),
         Command::Run(args) => run::run(args, cli.verbosity, logs),
         Command::Plan(args) => plan::plan(args),
         Command::Check(args) => check::check(args, cli.verbosity),
@@ -122,6 +125,9 @@ fn dispatch(cli: Cli, logs: &Logs) -> Result<Exit, CliError> {
         Command::AgentStress(passed) => inner::agent_stress(&passed.args),
         Command::AgentReads(passed) => inner::agent_reads(&passed.args),
         Command::AgentLimits(passed) => inner::agent_limits(&passed.args),
+        Command::InPod(passed) => in_pod::in_pod(passed.args),
+        Command::InPodFetch { done } => in_pod::fetch(done),
+        Command::InPodStop => in_pod::stop(),
         Command::ClockWitness => inner::clock_witness(),
     }
 }

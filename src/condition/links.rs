@@ -79,6 +79,11 @@ impl Links {
     pub fn is_healthy(&self) -> bool {
         *self == Links::default()
     }
+    /// Whether anything is suffered between it and this peer.
+    pub fn names(&self, peer: &Peer) -> bool {
+        let ports = self.ports_from.contains_key(peer) || self.ports_to.contains_key(peer);
+        ports || self.from.contains_key(peer) || self.to.contains_key(peer)
+    }
     pub(super) fn join(self, other: Links) -> Links {
         Links {
             from: join_links(self.from, other.from),

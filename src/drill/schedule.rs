@@ -18,6 +18,7 @@ use crate::fault::Effect;
 use crate::history::{Change, FaultSpan, Time};
 use crate::inventory::{Inventory, NodeId};
 use crate::plan::{Binding, PlannedFault};
+use crate::target::News;
 use crate::workload::client::Driver;
 
 /// How often guards are looked at.
@@ -245,12 +246,14 @@ impl Drill {
                 let mut healed = self.healed.lock().unwrap_or_else(|p| p.into_inner());
                 *healed = (*healed).max(Some(change.effective));
                 span.healed = Some(change);
+                self.target.announce(&news(span, true));
                 Event::Healed { id, what: span.what.clone(), took, unproven }
             }
             Kind::Injection(effect) => {
                 timeline.heals.insert((change.effective + span.planned_for, id));
                 (span.what, span.nodes) = (effect.what, effect.victims);
                 span.injected = Some(change);
+                self.target.announce(&news(span, false));
                 Event::Injected { id, what: span.what.clone(), took, planned, unproven }
             }
             Kind::Unbound => {
@@ -261,4 +264,9 @@ impl Drill {
         self.writer.fault(span);
         self.tell(event);
     }
+}
+
+/// What those should know who watch the nodes.
+fn news(span: &FaultSpan, healed: bool) -> News {
+    News { nodes: span.nodes.clone(), fault: span.id, what: span.what.clone(), healed }
 }

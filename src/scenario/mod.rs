@@ -34,7 +34,7 @@ pub use schema::schema;
 pub use starter::template;
 pub use step::{Step, When};
 pub use suggest::remedy;
-pub use target::{Docker, Kubernetes, Local, PullPolicy, Ready, Target, TargetKind};
+pub use target::{Docker, Kubernetes, Local, PodClients, PullPolicy, Ready, Target, TargetKind};
 pub use workload::{ClientSpec, ExecClient, PostgresClient, RedisClient, Workload};
 
 use crate::catalogue::{Entry, entries};

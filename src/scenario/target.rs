@@ -236,6 +236,9 @@ pub struct Kubernetes {
     /// The ports that clients are told, by name: {client: 2379}.
     #[serde(default)]
     pub ports: BTreeMap<String, u16>,
+    /// How clients reach the pods. Default: auto.
+    #[serde(default)]
+    pub clients: PodClients,
     /// When a node counts as started: beside what the cluster says, this port has to accept connections.
     #[serde(default = "ready_default")]
     pub ready: Ready,
@@ -248,6 +251,19 @@ pub struct Kubernetes {
     /// When a machine pulls the agent's image. Default: IfNotPresent.
     #[serde(default)]
     pub image_pull_policy: PullPolicy,
+}
+
+/// How clients reach pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PodClients {
+    /// Directly where their addresses answer from here; else by port-forward.
+    #[default]
+    Auto,
+    /// By their addresses, from where firedrill runs: in the cluster, or where its network is routed.
+    Direct,
+    /// Over the API server, whose own failures are not the system's. Clients cannot be cut off then.
+    PortForward,
 }
 
 /// When a machine pulls an image.

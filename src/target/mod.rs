@@ -54,6 +54,19 @@ pub enum TargetError {
     Other(String),
 }
 
+/// What those should know who watch the nodes where they live.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Whom it concerns.
+    pub nodes: Vec<NodeId>,
+    /// Which fault of the drill, from 0.
+    pub fault: u32,
+    /// What it does, in words.
+    pub what: String,
+    /// Whether it is over; else it began.
+    pub healed: bool,
+}
+
 /// How something is restored by somebody who has nothing but this note, after the runner died. Restoring tolerates
 /// that nothing was ever done.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,6 +127,9 @@ pub trait Target: Send + Sync {
     /// Measures, at the node, whether what was last applied to it and to its peers is in effect.
     /// Called after every node of a change was applied, since a link is suffered at both its ends.
     fn prove<'a>(&'a self, node: &'a NodeId) -> BoxFuture<'a, Proof>;
+    /// Lets those know who watch the nodes where they live, that something was done to these by a drill, or is over.
+    /// Never waits, and nothing depends on it.
+    fn announce(&self, _news: &News) {}
     /// Heals everything, takes down what `start` brought up. What could not be restored comes back, each with
     /// the command that restores it.
     fn stop(&self) -> BoxFuture<'_, Vec<String>>;

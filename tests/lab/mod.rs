@@ -32,6 +32,14 @@ pub fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/kubernetes")
 }
 
+/// The lab's own folder.
+pub fn folder() -> PathBuf {
+    match std::env::var("FIREDRILL_LAB") {
+        Ok(lab) => PathBuf::from(lab),
+        Err(_) => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kubernetes-lab"),
+    }
+}
+
 /// The cluster, if there is one to test with.
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
@@ -60,10 +68,7 @@ fn find() -> Result<Cluster, String> {
     let lock = File::create(target.join("kubernetes-lab.lock")).map_err(|e| e.to_string())?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)
         .map_err(|e| e.to_string())?;
-    let lab = match std::env::var("FIREDRILL_LAB") {
-        Ok(lab) => PathBuf::from(lab),
-        Err(_) => target.join("kubernetes-lab"),
-    };
+    let lab = folder();
     // Does nothing where it is up to date; else says what it lacks, such as Go.
     script("build", &[])?;
     script("up", &[])?;
@@ -224,8 +229,13 @@ impl Members {
         let at = "{.spec.nodeName}/{.status.podIP}";
         let said = self.kubectl(&format!("get pod {pod} -o jsonpath={at}"));
         let (machine, address) = said.split_once('/').unwrap();
+        self.network_at(machine, address)
+    }
+
+    /// The same, of the pod of this address.
+    pub fn network_at(&self, machine: &str, address: &str) -> String {
         let look = format!(
-            "for ns in /run/netns/*; do if nsenter --net=$ns ip -o addr show eth0 | grep -qF ' {address}/'; \
+            "for ns in /run/netns/*; do if nsenter --net=$ns ip -o addr show eth0 2>/dev/null | grep -qF ' {address}/'; \
              then nsenter --net=$ns sh -c 'nft list ruleset; ip -o link; tc qdisc'; fi; done"
         );
         self.inside(machine, &look)

@@ -19,6 +19,8 @@ pub struct Scheduled {
     pub pull_policy: String,
     /// The scenario file's text.
     pub scenario: String,
+    /// What the binary is called with before `run`, if it is called for somebody who watches it.
+    pub watched: Vec<String>,
     /// Further arguments of `firedrill run`.
     pub arguments: Vec<String>,
 }
@@ -51,10 +53,12 @@ pub fn rbac(needs: &[Need], name: &str, namespace: &str) -> String {
 
 /// The scenario, and what drills it. One drill at a time; one that fails is not tried again.
 pub fn cron_job(drill: &Scheduled) -> String {
-    let Scheduled { name, namespace, schedule, image, pull_policy, scenario, arguments } = drill;
-    let mut command = ["/firedrill", "run", "/scenario/scenario.yaml", "--yes", "--out", "/work"]
-        .map(String::from)
-        .to_vec();
+    let Scheduled { name, namespace, schedule, image, pull_policy, scenario, arguments, watched } =
+        drill;
+    let mut command = vec!["/firedrill".to_string()];
+    command.extend(watched.iter().cloned());
+    let run = ["run", "/scenario/scenario.yaml", "--yes", "--out", "/work"];
+    command.extend(run.map(String::from));
     command.extend(arguments.iter().cloned());
     let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
     format!(
@@ -141,6 +145,7 @@ mod tests {
             image: "registry.example.com/firedrill:1".into(),
             pull_policy: "IfNotPresent".into(),
             scenario: scenario.into(),
+            watched: vec![],
             arguments: vec!["--set".into(), "workload.rate=\"9\"/s".into()],
         }
     }

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::Options;
 
 use super::cluster::{is_absent, is_refused, words};
+use super::forward;
 use super::pod::State;
 use super::within::Within;
 use crate::agent::within::protocol::Order;
@@ -52,6 +53,8 @@ pub(super) struct Member {
     pub zone: String,
     /// Held while something is done to it.
     pub state: tokio::sync::Mutex<Known>,
+    /// Its pod as it was when something was asked of it last.
+    pub struck: Mutex<State>,
     /// Its pod, as the cluster tells it.
     pub now: watch::Sender<State>,
     /// Whether firedrill means its process to end.
@@ -164,6 +167,8 @@ pub(super) struct With<'a> {
     pub events: &'a Api<Event>,
     pub options: &'a Options,
     pub notices: &'a mpsc::UnboundedSender<Notice>,
+    /// Whether the pods' addresses are of no use from here.
+    pub forwarded: bool,
     /// Who looks after a node whose agent is gone.
     pub lost: &'a mpsc::UnboundedSender<(NodeId, CancellationToken)>,
 }
@@ -176,6 +181,7 @@ impl Member {
             id,
             zone,
             state,
+            struck: Mutex::default(),
             now: watch::Sender::new(now),
             meant: AtomicBool::new(false),
             loose: AtomicBool::new(false),
@@ -296,7 +302,7 @@ impl Member {
     /// Waits until nobody accepts connections any more where the pod was that is gone: the cluster tells that it is
     /// before its machine has ended its processes. If somebody does for ever, the proof says so.
     async fn falls_silent(&self, with: With<'_>, known: &Known) {
-        let ports = with.options.ready_port.iter();
+        let ports = with.options.ready_port.iter().filter(|_| !with.forwarded);
         let at: Vec<SocketAddr> = ports
             .flat_map(|port| known.gone.addresses.iter().map(|a| SocketAddr::new(*a, *port)))
             .collect();
@@ -418,6 +424,9 @@ impl Member {
     /// Whether its ready port accepts connections; a node without one is ready when the cluster says so.
     pub async fn accepts(&self, with: With<'_>, now: &State) -> bool {
         let port = with.options.ready_port;
+        if let (true, Some(port)) = (with.forwarded, port) {
+            return forward::accepts(with.pods, &now.pod, port).await;
+        }
         let Some(at) = port.and_then(|port| Member::endpoint(now, port)) else { return now.ready };
         matches!(timeout(TRY, TcpStream::connect(at)).await, Ok(Ok(_)))
     }

@@ -11,11 +11,14 @@ mod agent;
 mod cluster;
 mod controller;
 mod discover;
+mod forward;
+mod job;
 mod joined;
 mod machines;
 mod manifest;
 mod mark;
 mod member;
+mod news;
 mod placing;
 mod pod;
 mod prove;
@@ -28,6 +31,7 @@ mod watching;
 mod within;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +45,8 @@ pub use admission::AgentImage;
 pub use cluster::Which;
 pub use controller::Kind;
 pub use discover::{Chosen, Pods};
+pub use forward::Clients;
+pub use job::Job;
 pub use machines::{Commands, Pair};
 pub use manifest::{Scheduled, cron_job, rbac};
 pub use refused::Refused;
@@ -52,7 +58,7 @@ use crate::agent::beside::probe::Prober;
 use crate::condition::{Condition, Life};
 use crate::control::cannot_shape;
 use crate::inventory::{AddressBook, Inventory, Node, NodeId};
-use crate::target::{Notice, Proof, Target, TargetError};
+use crate::target::{News, Notice, Proof, Target, TargetError};
 use member::Member;
 use up::Up;
 
@@ -72,6 +78,8 @@ pub struct Options {
     pub pods: Pods,
     /// The nodes that were planned with, and their zones.
     pub nodes: Vec<(NodeId, String)>,
+    /// How clients reach them.
+    pub clients: Clients,
     /// Their ports, by name.
     pub ports: BTreeMap<String, u16>,
     /// The port that accepts connections once a node is ready.
@@ -161,12 +169,22 @@ impl Kubernetes {
             .map_err(|e| TargetError::Other(format!("no socket to measure links with: {e}")))?;
         let addresses = found.iter().map(|f| (f.node.clone(), f.state.addresses.clone()));
         let addresses = Mutex::new(addresses.collect());
+        let ports: Vec<u16> = options.ports.values().copied().collect();
+        let forwarded = is_forwarded(options.clients, &found, &ports).await;
+        if forwarded {
+            tracing::warn!("{}", forward::WARNING);
+        }
         let (lost, gone) = mpsc::unbounded_channel();
         let member = |f: discover::Found| (f.node.clone(), Member::new(f.node, f.zone, f.state));
         let up = Arc::new(Up {
             options: options.clone(),
             pods: cluster.pods(),
             evictions: cluster.evictions(),
+            board: Mutex::new(Some(Arc::new(news::Board::begin(
+                cluster.events(),
+                options.cluster.namespace.clone(),
+                options.run.clone(),
+            )))),
             events: cluster.events(),
             cluster,
             pinned: options.cluster.pinned(),
@@ -179,6 +197,8 @@ impl Kubernetes {
             lost,
             members: found.into_iter().map(member).collect(),
             addresses,
+            forwarded,
+            forwards: Default::default(),
             book: self.book.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             machines: machines.unwrap_or_default(),
             selector,
@@ -190,7 +210,7 @@ impl Kubernetes {
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(up.clone());
         watching::watch(up.clone(), gone);
         up.begin().await?;
-        Ok(up.inventory().await)
+        up.inventory().await
     }
 
     /// Puts an agent into every pod where anything is asked of any node's network: a link is measured from both its
@@ -248,8 +268,28 @@ impl Kubernetes {
         });
         let left = join_all(left).await.into_iter().flatten().chain(not_given_back).collect();
         up.save_logs().await;
+        let board = up.board.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(board) = board {
+            news::Board::end(board).await;
+        }
         up.watching.cancel();
         left
+    }
+}
+
+/// Whether clients reach the nodes over the API server.
+async fn is_forwarded(clients: Clients, found: &[discover::Found], ports: &[u16]) -> bool {
+    let at = |f: &discover::Found| -> Vec<SocketAddr> {
+        let all = f.state.addresses.iter();
+        all.flat_map(|a| ports.iter().map(|port| SocketAddr::new(*a, *port))).collect()
+    };
+    match clients {
+        Clients::Direct => false,
+        Clients::Forward => true,
+        Clients::Auto => {
+            let all: Vec<SocketAddr> = found.iter().flat_map(at).collect();
+            !forward::any_answers(&all).await
+        }
     }
 }
 
@@ -350,6 +390,12 @@ impl Target for Kubernetes {
             }
         }
         .boxed()
+    }
+
+    fn announce(&self, news: &News) {
+        if let Ok(up) = self.up() {
+            up.announce(news);
+        }
     }
 
     fn stop(&self) -> BoxFuture<'_, Vec<String>> {

@@ -33,7 +33,8 @@ impl Up {
     ) -> Vec<target::Restore> {
         let restore = |what| {
             let (cluster, run) = (self.pinned.clone(), self.options.run.clone());
-            target::Restore::Kubernetes(Restore { cluster, run, what })
+            let runner = std::process::id();
+            target::Restore::Kubernetes(Restore { cluster, run, runner, what })
         };
         let mut all = vec![];
         // What cannot be found is told when it is applied.

@@ -41,7 +41,7 @@ impl Field for Up {
     }
 
     fn prober(&self) -> Option<&Prober> {
-        Some(&self.prober)
+        (!self.forwarded).then_some(&self.prober)
     }
 }
 
@@ -138,7 +138,11 @@ impl Up {
             false => format!("{} ({}) takes its place", known.now.pod, short(&known.now.uid)),
         };
         let mut found = vec![right(format!("pod {pod} ({}) is gone; {then}", short(uid)))];
-        let old = addresses.iter().find(|address| !known.now.addresses.contains(*address));
+        // From here nobody would answer in any case.
+        let old = addresses
+            .iter()
+            .filter(|_| !self.forwarded)
+            .find(|address| !known.now.addresses.contains(*address));
         if let (Some(port), Some(address)) = (self.options.ready_port, old) {
             let at = std::net::SocketAddr::new(*address, port);
             let (how, took) = connect(at, SILENCE).await;

@@ -1,12 +1,20 @@
 //! How what was done to machines and controllers is undone by somebody who has nothing but this note: the watchdog, or
 //! `firedrill heal`. Each tolerates that it was never done, or is undone already.
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::cluster::{self, Which};
 use super::controller::{self, Kind};
 use super::machines;
 use super::mark::Asked;
+
+/// How long it is looked for what a runner asked for with its last breath.
+const UNDERWAY: Duration = Duration::from_secs(2);
+/// How often.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What is to be restored, and in which cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,6 +24,8 @@ pub struct Restore {
     pub cluster: Which,
     /// The run that changed it.
     pub run: String,
+    /// The runner's process: what it asked for with its last breath may come about only after it was looked for.
+    pub runner: u32,
     /// What.
     pub what: What,
 }
@@ -71,15 +81,25 @@ impl Restore {
 
     async fn in_cluster(&self) -> Result<Option<String>, String> {
         let cluster = cluster::connect(&self.cluster).await.map_err(|e| e.to_string())?;
-        match &self.what {
-            What::Machine(name) => {
-                let api = cluster.machines();
-                let changed = machines::set(&api, name, &self.run, &Asked::default()).await?;
-                Ok(changed.then(|| format!("gave machine {name} back")))
-            }
-            What::Replicas { kind, name } => {
-                let changed = controller::scale(&cluster, *kind, name, &self.run, None).await?;
-                Ok(changed.then(|| format!("scaled {name} back")))
+        // The runner itself has an answer to all that it asked.
+        let own = self.runner == std::process::id();
+        let (began, patience) = (Instant::now(), if own { Duration::ZERO } else { UNDERWAY });
+        loop {
+            let (changed, told) = match &self.what {
+                What::Machine(name) => {
+                    let (api, nothing) = (cluster.machines(), Asked::default());
+                    let changed = machines::set(&api, name, &self.run, &nothing).await?;
+                    (changed, format!("gave machine {name} back"))
+                }
+                What::Replicas { kind, name } => {
+                    let changed = controller::scale(&cluster, *kind, name, &self.run, None).await?;
+                    (changed, format!("scaled {name} back"))
+                }
+            };
+            match changed {
+                true => return Ok(Some(told)),
+                false if began.elapsed() >= patience => return Ok(None),
+                false => sleep(LOOK).await,
             }
         }
     }

@@ -39,7 +39,12 @@ pub struct Need {
 }
 
 impl Need {
-    fn new(verb: &'static str, group: &'static str, what: &'static str, why: &str) -> Need {
+    pub(super) fn new(
+        verb: &'static str,
+        group: &'static str,
+        what: &'static str,
+        why: &str,
+    ) -> Need {
         let (resource, part) = what.split_once('/').unwrap_or((what, ""));
         Need {
             verb,
@@ -96,6 +101,8 @@ pub(super) struct Known<'a> {
     pub names: Option<Vec<String>>,
     /// Whether zones are known of machines only.
     pub machines: bool,
+    /// Whether clients reach them over the API server.
+    pub forwarded: bool,
     /// The cluster's release: 1.N.
     pub release: u32,
     /// Each fault, in words, and what it may come to.
@@ -146,6 +153,14 @@ pub(super) fn needs(known: &Known) -> Vec<Need> {
             add("create", "pods/attach");
         }
     }
+    if known.forwarded {
+        let why = "for clients, who reach the pods by port-forward";
+        let verbs: &[&str] =
+            if known.release >= STREAMS_ARE_CREATED { &["get", "create"] } else { &["get"] };
+        needs.extend(
+            verbs.iter().map(|verb| Need::new(verb, "", "pods/portforward", why).named(names)),
+        );
+    }
     if let Some(why) = because(&deletes) {
         needs.push(Need::new("delete", "", "pods", &why).named(names));
     }
@@ -172,6 +187,7 @@ pub(super) fn needs(known: &Known) -> Vec<Need> {
         optional("list", "events", &[], early);
         optional("watch", "events", &[], early);
     }
+    optional("create", "events", &[], "to tell on the pods that they are drilled");
     optional("get", "pods/log", names, "to keep the nodes' logs");
     needs
 }
@@ -266,7 +282,7 @@ mod tests {
     }
 
     fn known<'a>(chosen: &'a Chosen, faults: &'a [(String, Condition)]) -> Known<'a> {
-        Known { chosen, names: None, machines: false, release: 34, faults }
+        Known { chosen, names: None, machines: false, forwarded: false, release: 34, faults }
     }
 
     #[test]
@@ -363,8 +379,8 @@ mod tests {
         - {apiGroups: [""], resources: [pods/attach], resourceNames: [etcd-0, etcd-1], verbs: [get]}
         # for stop (line 9)
         - {apiGroups: [""], resources: [pods], resourceNames: [etcd-0, etcd-1], verbs: [delete]}
-        # optional, to say at once why an agent's image cannot be had
-        # - {apiGroups: [""], resources: [events], verbs: [list, watch]}
+        # optional, to say at once why an agent's image cannot be had; to tell on the pods that they are drilled
+        # - {apiGroups: [""], resources: [events], verbs: [list, watch, create]}
         # optional, to keep the nodes' logs
         # - {apiGroups: [""], resources: [pods/log], resourceNames: [etcd-0, etcd-1], verbs: [get]}
         ---

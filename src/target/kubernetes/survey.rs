@@ -12,11 +12,12 @@ use kube::api::PostParams;
 use super::admission::{self, AgentImage};
 use super::cluster::{self, Cluster, Which, words};
 use super::discover::{self, Discovered, Found, Pods};
+use super::forward::{self, Clients};
 use super::pod::{is_the_machines, never_returns};
 use super::refused::Refused;
 use super::rights::{self, Need, roles};
 use super::{ends, is_wired, joins_processes, within};
-use crate::condition::Condition;
+use crate::condition::{Condition, Peer};
 use crate::inventory::NodeId;
 use crate::target::TargetError;
 
@@ -31,17 +32,26 @@ pub struct Survey {
     found: Vec<Found>,
     machines: bool,
     release: u32,
+    /// Whether clients reach the nodes over the API server.
+    forwarded: bool,
 }
 
 /// Looks who the nodes are.
-pub async fn survey(which: &Which, pods: &Pods) -> Result<Survey, Refused> {
+pub async fn survey(
+    which: &Which,
+    pods: &Pods,
+    clients: Clients,
+    ports: Vec<u16>,
+) -> Result<Survey, Refused> {
     let cluster = cluster::connect(which).await?;
     let Discovered { nodes, machines, .. } = discover::find(&cluster, pods).await?;
+    let forwarded = super::is_forwarded(clients, &nodes, &ports).await;
     Ok(Survey {
         which: which.clone(),
         pods: pods.clone(),
         found: nodes,
         machines: machines.is_some(),
+        forwarded,
         release: cluster.release,
     })
 }
@@ -60,7 +70,13 @@ impl Survey {
             let own = foreseen.get(&found.node);
             let of_host = wired.then(|| is_the_machines(&found.state)).flatten();
             let gone = own.filter(|c| ends(c)).and_then(|_| never_returns(&found.state));
-            let why = of_host.or(gone)?;
+            let cut = own.filter(|c| self.forwarded && c.links.names(&Peer::Clients));
+            let cut = cut.map(|_| {
+                "clients reach it over the API server, and are within the pod by then: they cannot \
+                 be cut off from it; run where its address answers, or in the cluster"
+                    .to_string()
+            });
+            let why = of_host.or(gone).or(cut)?;
             Some(TargetError::Node { node: found.node.clone(), why }.into())
         })
     }
@@ -73,6 +89,7 @@ impl Survey {
             chosen: &self.pods.chosen,
             names: (!passing).then(|| names.collect()),
             machines: self.machines,
+            forwarded: self.forwarded,
             release: self.release,
             faults,
         })
@@ -115,7 +132,9 @@ impl Survey {
                 return Err(refused);
             }
         }
-        Ok(told(&needs, &without, namespace))
+        let mut told = told(&needs, &without, namespace);
+        told.extend(self.forwarded.then(|| forward::WARNING.to_string()));
+        Ok(told)
     }
 }
 
@@ -139,7 +158,7 @@ fn told(needs: &[Need], without: &[Need], namespace: &str) -> Vec<String> {
 }
 
 /// What is not allowed of this; of what is allowed for some names only, the others.
-async fn missing(cluster: &Cluster, needs: &[Need]) -> Result<Vec<Need>, Refused> {
+pub(super) async fn missing(cluster: &Cluster, needs: &[Need]) -> Result<Vec<Need>, Refused> {
     let asked = stream::iter(needs.iter().cloned()).map(|need| async move {
         if is_allowed(cluster, &need, None).await? {
             return Ok(None);

@@ -19,13 +19,15 @@ use tokio_util::sync::CancellationToken;
 use super::Options;
 use super::cluster::{Cluster, Which};
 use super::discover::{Machines, label};
+use super::forward::Forwards;
 use super::machines::Held;
 use super::member::{Known, Member, With};
+use super::news::{Board, Item};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::HeldLink;
 use crate::condition::{Condition, Controller, Life, Power};
 use crate::inventory::{AddressBook, Endpoints, Inventory, Node, NodeId};
-use crate::target::{Notice, TargetError};
+use crate::target::{self, Notice, TargetError};
 
 /// How soon an eviction that was refused is asked for again: as `kubectl drain` does.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -37,11 +39,16 @@ pub(super) struct Up {
     pub pods: Api<Pod>,
     pub evictions: Api<Pod>,
     pub events: Api<Event>,
+    /// Where Events on the pods are handed in; nowhere, once the drill is over.
+    pub board: Mutex<Option<Arc<Board>>>,
     pub notices: mpsc::UnboundedSender<Notice>,
     pub lost: mpsc::UnboundedSender<(NodeId, CancellationToken)>,
     pub members: BTreeMap<NodeId, Member>,
     /// Where each node's traffic comes from and goes to: the last addresses that were known.
     pub addresses: Mutex<BTreeMap<NodeId, BTreeSet<IpAddr>>>,
+    /// Whether clients reach the nodes over the API server, and by which ports of this machine.
+    pub forwarded: bool,
+    pub forwards: tokio::sync::Mutex<BTreeMap<NodeId, Forwards>>,
     /// Where clients look the nodes up.
     pub book: AddressBook,
     /// The cluster, and how it is found by somebody else.
@@ -74,6 +81,7 @@ impl Up {
             options: &self.options,
             notices: &self.notices,
             lost: &self.lost,
+            forwarded: self.forwarded,
         }
     }
 
@@ -93,16 +101,29 @@ impl Up {
         try_join_all(ready).await.map(drop)
     }
 
-    pub(super) async fn inventory(&self) -> Inventory {
+    pub(super) async fn inventory(&self) -> Result<Inventory, TargetError> {
         let mut nodes = vec![];
+        if self.forwarded {
+            let mut forwards = self.forwards.lock().await;
+            for member in self.members.values() {
+                let open = Forwards::open(&self.pods, &self.options.ports, &member.now).await;
+                let open = open.map_err(|e| member.failed(format!("no port for it here: {e}")))?;
+                self.book.write(&member.id, open.endpoints());
+                forwards.insert(member.id.clone(), open);
+            }
+        }
         for member in self.members.values() {
             let known = member.state.lock().await;
-            let endpoints = self.endpoints(&known);
+            let forwards = self.forwards.lock().await;
+            let endpoints = match forwards.get(&member.id) {
+                Some(forwards) => forwards.endpoints(),
+                None => self.endpoints(&known),
+            };
             self.book.write(&member.id, endpoints.clone());
             let (id, zone) = (member.id.clone(), member.zone.clone());
             nodes.push(Node { id, zone, endpoints });
         }
-        Inventory::new(nodes)
+        Ok(Inventory::new(nodes))
     }
 
     /// Where clients reach a node now.
@@ -131,6 +152,10 @@ impl Up {
             || !condition.controller.is_healthy();
         if loose {
             member.loose.store(true, Ordering::Release);
+        }
+        {
+            let now = member.now.borrow().clone();
+            *member.struck.lock().unwrap_or_else(PoisonError::into_inner) = now;
         }
         self.place(member, condition).await?;
         let mut known = member.state.lock().await;
@@ -165,6 +190,23 @@ impl Up {
         Ok(())
     }
 
+    /// Writes an Event on the pods that it concerns: those that were struck, or those that are there now.
+    pub(super) fn announce(&self, told: &target::News) {
+        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(board) = board else { return };
+        let (run, what) = (&self.options.run, &told.what);
+        let message = match told.healed {
+            false => format!("firedrill, drill {run}, fault {}: {what}", told.fault + 1),
+            true => format!("firedrill, drill {run}, fault {} is healed: {what}", told.fault + 1),
+        };
+        for member in told.nodes.iter().filter_map(|id| self.members.get(id)) {
+            let struck = member.struck.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let now = member.now.borrow().clone();
+            let pod = if told.healed || struck.uid.is_empty() { now } else { struck };
+            board.tell(Item { pod, healed: told.healed, message: message.clone() });
+        }
+    }
+
     /// Asks for an eviction that was refused, until it is granted or nobody wants it any more.
     fn evict_again(self: &Arc<Self>, id: &NodeId) {
         let (up, id) = (self.clone(), id.clone());
@@ -192,7 +234,9 @@ impl Up {
         if now.is_empty() {
             return false; // a pod that is gone has none, and another comes with others
         }
-        self.book.write(&member.id, self.endpoints(known));
+        if !self.forwarded {
+            self.book.write(&member.id, self.endpoints(known));
+        }
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.insert(member.id.clone(), now.clone()).as_ref() != Some(now)
     }

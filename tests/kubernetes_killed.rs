@@ -1,0 +1,243 @@
+//! Nothing is left behind in a cluster, fault by fault and instant by instant: the runner is killed by SIGKILL before,
+//! while and after something is injected or healed, and every pod, machine and controller is as it was.
+
+mod lab;
+mod runner;
+
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::{Cluster, Members, cluster, so};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use runner::{Going, PATIENCE, eventually};
+use rustix::process::Signal;
+
+/// How many sets of members are drilled at once.
+const AT_ONCE: usize = 3;
+/// How long each fault holds, in milliseconds.
+const HOLDS: u64 = 700;
+
+/// What is injected into etcd-2; what stands behind a `;` at the same time. Whether its pod stays, and its process.
+const FAULTS: [(&str, bool, bool); 9] = [
+    (
+        "partition: {isolate: etcd-2, clients: true}; dns: {nodes: etcd-2, answer: silence}",
+        true,
+        true,
+    ),
+    ("partition: {isolate: etcd-2, ports: [2380], direction: to}", true, true),
+    ("reject: {nodes: etcd-2}", true, true),
+    ("pause: {nodes: etcd-2}", true, true),
+    ("crash: {nodes: etcd-2}", false, false),
+    ("kill: {nodes: etcd-2}", false, false),
+    ("scale: {to: 2}", false, false),
+    (
+        "cpu-stress: {nodes: etcd-2, workers: 1, load: 20%}; disk-full: {nodes: etcd-2, path: /full}; clock-skew: \
+         {nodes: etcd-2, offset: +1h}",
+        true,
+        true,
+    ),
+    ("drain: {nodes: etcd-2}; taint: {nodes: etcd-0, key: drill}", false, false),
+];
+
+/// Whoever closes machines is alone: others' pods could not come back there.
+static MACHINES: RwLock<()> = RwLock::new(());
+
+/// When to strike: so many milliseconds after the runner said this. Nothing: after its start.
+type When = (&'static str, u64);
+
+/// Ten of them: while agents join the pods, while it is injected, while it holds, while it is healed.
+fn instants(rng: &mut ChaCha8Rng) -> Vec<When> {
+    let spans = [
+        ("", 100..1500, 2),
+        ("fault 1: injecting", 0..120, 3),
+        ("fault 1: injected", 0..HOLDS - 50, 2),
+        ("fault 1: injected", HOLDS - 20..HOLDS + 150, 3),
+    ];
+    let draw = |(said, span, count): (&'static str, std::ops::Range<u64>, usize)| {
+        (0..count).map(|_| (said, rng.random_range(span.clone()))).collect::<Vec<_>>()
+    };
+    spans.into_iter().flat_map(draw).collect()
+}
+
+fn scenario(members: &Members, inject: &str) {
+    let step =
+        |one: &str| format!("  - {{at: 600ms, for: {HOLDS}ms, inject: {{{}}}}}\n", one.trim());
+    members.scenario(&inject.split(';').map(step).collect::<String>());
+    let text = members.home.read("s.yaml");
+    let text = text
+        .replace("window: 900ms, success: 20%, rate: 10%", "window: 500ms, success: 1%, rate: 1%");
+    members.home.write("s.yaml", &text.replace("selector: app=etcd", "statefulset: etcd"));
+}
+
+/// All that a drill changes: what filters and shapes each pod's network, whether its processes stand still, what loads
+/// it, its disk, the machines, the controller, and which objects there are.
+fn look(
+    members: &Members,
+    (pod_stays, process_stays): (bool, bool),
+) -> Result<Vec<String>, String> {
+    let held = "{.metadata.annotations.firedrill\\.held}{.metadata.labels.firedrill\\.run}";
+    let of_machine = format!("{{.metadata.name}}{{.spec.unschedulable}}{{.spec.taints}}{held}");
+    let machines = format!("get nodes -o jsonpath={{range.items[*]}}{of_machine}{{'\\n'}}{{end}}");
+    let mut all = vec![
+        members.cluster.kubectl(&machines),
+        members.kubectl(&format!("get statefulset etcd -o jsonpath={{.spec.replicas}}{held}")),
+        members.kubectl(
+            "get pods,statefulsets,services,endpointslices,configmaps,secrets,jobs -o name",
+        ),
+    ];
+    for pod in ["etcd-0", "etcd-1", "etcd-2"] {
+        let what = "{.spec.nodeName}/{.status.podIP}/{.metadata.uid}/{.status.containerStatuses[0].restartCount}/{.status.containerStatuses[0].ready}{.metadata.deletionTimestamp}";
+        let said = members.cluster.try_kubectl(&format!(
+            "--namespace {} get pod {pod} -o jsonpath={what}",
+            members.namespace
+        ));
+        let said = String::from_utf8_lossy(&said.stdout).to_string();
+        let [machine, address, uid, restarts, ready] = &said.split('/').collect::<Vec<_>>()[..]
+        else {
+            return Err(format!("{pod} is not there: {said}"));
+        };
+        if *ready != "true" {
+            return Err(format!("{pod} is not ready"));
+        }
+        if pod_stays || pod != "etcd-2" {
+            all.push(uid.to_string());
+        }
+        if process_stays || pod != "etcd-2" {
+            all.push(restarts.to_string());
+        }
+        let network = members.network_at(machine, address);
+        if network.is_empty() {
+            return Err(format!("{pod} has no network"));
+        }
+        // A device's number and address differ from pod to pod.
+        all.push(if pod_stays { network } else { filters(&network) });
+        let own = format!("{}-{pod}", members.namespace);
+        // Whether it stands still, and what time its clock shows it cannot tell; that agents are gone is told elsewhere.
+        let still = format!(
+            "for p in $(pgrep -f '[/]data/{own}'); do grep -h '^State' /proc/$p/task/*/status; done | grep -c '[Tt] (' || true"
+        );
+        all.push(format!("{pod} stands still: {}", members.inside(machine, &still).trim()));
+        let full = format!(
+            "for p in $(pgrep -f '[/]data/{own}'); do df --output=used /proc/$p/root/full | tail -n 1; done"
+        );
+        all.push(format!("{pod} has filled: {}", members.inside(machine, &full).trim()));
+    }
+    Ok(all)
+}
+
+/// What filters, shapes or diverts.
+fn filters(network: &str) -> String {
+    let no_device = |line: &&str| !line.contains("link/") && !line.contains("qdisc noqueue");
+    network.lines().filter(no_device).collect::<Vec<_>>().join("\n")
+}
+
+/// Starts a drill and waits for the words. A busy machine may keep the clients from the little work without which
+/// nothing is injected: then another.
+fn drill_until(members: &Members, said: &str) -> Going {
+    for _ in 0..10 {
+        let mut drill = members.home.start_command(members.command("run s.yaml"));
+        let began = Instant::now();
+        while !drill.said().contains(said) {
+            assert!(began.elapsed() < 2 * PATIENCE, "no `{said}`: {}", drill.said());
+            if drill.child.try_wait().unwrap().is_some() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        if drill.said().contains(said) {
+            return drill;
+        }
+        let why = drill.said();
+        assert!(why.contains("steady state NOT reached"), "no `{said}`: {why}");
+        std::fs::remove_dir_all(members.home.path("reports")).unwrap();
+    }
+    panic!("this machine is too busy: the steady state was never reached");
+}
+
+fn as_before(members: &Members, before: &[String], stays: (bool, bool), what: &str) {
+    members.home.assert_nothing_left();
+    members.assert_no_agents();
+    let same = || {
+        let now = look(members, stays)?;
+        so(now == before, || format!("{}\n--- was ---\n{}", now.join("\n"), before.join("\n")))
+    };
+    eventually(&format!("{what}: all is as before"), same);
+    thread::sleep(Duration::from_millis(300));
+    if let Err(why) = same() {
+        panic!("{what}: it did not stay as it was: {why}");
+    }
+}
+
+fn killed_at_any_instant(cluster: &'static Cluster, number: usize) {
+    let (inject, pod_stays, process_stays) = FAULTS[number];
+    let stays = (pod_stays, process_stays);
+    let closes = inject.contains("drain");
+    let (shared, alone) = match closes {
+        true => (None, Some(MACHINES.write().unwrap())),
+        false => (Some(MACHINES.read().unwrap()), None),
+    };
+    let members = cluster.members_with_disks();
+    scenario(&members, inject);
+    let before = look(&members, stays).unwrap();
+    let mut met = 0;
+    let mut rng = ChaCha8Rng::seed_from_u64(number as u64);
+    let instants = instants(&mut rng);
+    for (at, instant) in instants.iter().enumerate() {
+        let what = format!("{inject}, killed {instant:?}");
+        let mut drill = drill_until(&members, instant.0);
+        thread::sleep(Duration::from_millis(instant.1));
+        met += usize::from(drill.child.try_wait().unwrap().is_none());
+        // Every third time whoever would undo it dies too: what does not go by itself is left to `heal`.
+        let no_heir = at % 3 == 2;
+        if no_heir {
+            for (pid, command) in members.home.processes() {
+                if command.contains("watchdog") {
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+            }
+        }
+        drill.signal(Signal::KILL);
+        drill.end();
+        if members.home.runs().is_empty() {
+            continue; // killed before it began anything
+        }
+        if no_heir {
+            let healed = members.command("heal").output().unwrap();
+            let said = String::from_utf8_lossy(&healed.stderr).to_string();
+            assert!(healed.status.success(), "{what}: {said}");
+        }
+        as_before(&members, &before, stays, &what);
+        if inject.starts_with("crash") {
+            // A container that crashes often is started later and later; another pod's is not.
+            members.kubectl("delete pod etcd-2 --wait=false");
+            as_before(&members, &before, stays, "another pod");
+        }
+        std::fs::remove_dir_all(members.home.path("reports")).unwrap();
+    }
+    assert!(met > instants.len() / 2, "{inject}: only {met} kills met a drill that went");
+    drop((shared, alone));
+}
+
+#[test]
+fn a_runner_that_is_killed_at_any_instant_of_any_fault_leaves_the_cluster_as_it_was() {
+    let Some(cluster) = cluster().filter(|cluster| cluster.is_lab()) else {
+        println!("skipped: only the lab's machines can be looked into");
+        return;
+    };
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    match next.fetch_add(1, Ordering::Relaxed) {
+                        i if i < FAULTS.len() => killed_at_any_instant(cluster, i),
+                        _ => break,
+                    }
+                }
+            });
+        }
+    });
+}
