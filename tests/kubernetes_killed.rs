@@ -115,7 +115,7 @@ fn look(
         // A device's number and address differ from pod to pod.
         all.push(if pod_stays { network } else { filters(&network) });
         let own = format!("{}-{pod}", members.namespace);
-        // Whether it stands still, and what time its clock shows it cannot tell; that agents are gone is told elsewhere.
+        // Whether it stands still; what its clock shows nobody tells, but that every agent is gone.
         let still = format!(
             "for p in $(pgrep -f '[/]data/{own}'); do grep -h '^State' /proc/$p/task/*/status; done | grep -c '[Tt] (' || true"
         );

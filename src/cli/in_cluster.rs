@@ -101,7 +101,9 @@ async fn watch(job: &Job, args: &RunArgs, stop: &Stop) -> Result<Exit, CliError>
         tokio::time::sleep(GIVEN_UP).await;
     };
     let ended = tokio::select! {
-        ended = shown => ended.map_err(|why| CliError::Failed(format!("the drill's output: {why}")))?,
+        ended = shown => {
+            ended.map_err(|why| CliError::Failed(format!("the drill's output: {why}")))?
+        }
         () = asked => {
             terminal::say("the drill in the cluster does not end; its pod is removed, and heals");
             return Ok(Exit::Inconclusive);

@@ -18,12 +18,12 @@ use super::exit::Exit;
 use super::{CliError, terminal};
 
 /// Where the drill leaves what it leaves.
-const WORK: &str = "/work";
+const WORK: &str = "/record";
 /// What it prints for programs.
 pub(super) const STDOUT: &str = ".stdout";
 /// Its reports, where they are asked for.
-pub(super) const JUNIT: &str = "/work/.junit.xml";
-pub(super) const JSON: &str = "/work/.report.json";
+pub(super) const JUNIT: &str = "/record/.junit.xml";
+pub(super) const JSON: &str = "/record/.report.json";
 /// Says that the record has been brought back.
 const FETCHED: &str = ".fetched";
 /// The last line of the output: behind it stands the exit code.

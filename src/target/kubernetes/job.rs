@@ -1,5 +1,5 @@
-//! A drill that runs in the cluster and is watched from here: a Job of the template that [`super::manifest`] prints, its
-//! scenario beside it, its output as it comes, and commands run in its pod.
+//! A drill that runs in the cluster and is watched from here: a Job of the template that [`super::manifest`] prints,
+//! its scenario beside it, its output as it comes, and commands run in its pod.
 //!
 //! Invariant: what was made is removed by [`Job::remove`]; where nobody lives to do that, the cluster removes it some
 //! time after the drill, which has a time limit of its own. Deliberately absent: what its commands are.
@@ -96,7 +96,8 @@ impl Job {
         match cluster.accounts().get(account).await {
             Err(e) if is_missing(&e) => {
                 let why = format!(
-                    "there is no service account {account} in namespace {}, as which it would drill",
+                    "there is no service account {account} in namespace {}, as which it would \
+                     drill",
                     which.namespace
                 );
                 let help = "`firedrill manifests rbac SCENARIO | kubectl apply -f -` makes one with \
@@ -218,7 +219,8 @@ impl Job {
         let (name, namespace) = (&self.name, self.cluster.namespace());
         let by_hand = |e: kube::Error| {
             format!(
-                "job {name} is left ({}): `kubectl --namespace {namespace} delete job,configmap {name}`",
+                "job {name} is left ({}): \
+                 `kubectl --namespace {namespace} delete job,configmap {name}`",
                 words(&e)
             )
         };

@@ -57,7 +57,7 @@ pub fn cron_job(drill: &Scheduled) -> String {
         drill;
     let mut command = vec!["/firedrill".to_string()];
     command.extend(watched.iter().cloned());
-    let run = ["run", "/scenario/scenario.yaml", "--yes", "--out", "/work"];
+    let run = ["run", "/scenario/scenario.yaml", "--yes", "--out", "/record"];
     command.extend(run.map(String::from));
     command.extend(arguments.iter().cloned());
     let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
@@ -94,14 +94,14 @@ spec:
             image: {image}
             imagePullPolicy: {pull_policy}
             command: [{command}]
-            env: [{{name: TMPDIR, value: /work}}]
+            env: [{{name: TMPDIR, value: /record}}]
             securityContext:
               allowPrivilegeEscalation: false
               readOnlyRootFilesystem: true
               capabilities: {{drop: [ALL]}}
             volumeMounts:
             - {{name: scenario, mountPath: /scenario}}
-            - {{name: work, mountPath: /work}}
+            - {{name: work, mountPath: /record}}
           volumes:
           - {{name: scenario, configMap: {{name: {name}}}}}
           - {{name: work, emptyDir: {{}}}}
