@@ -120,8 +120,10 @@ fn look(
             "for p in $(pgrep -f '[/]data/{own}'); do grep -h '^State' /proc/$p/task/*/status; done | grep -c '[Tt] (' || true"
         );
         all.push(format!("{pod} stands still: {}", members.inside(machine, &still).trim()));
+        // Its files, as whoever sees its process sees them.
+        let root = "root";
         let full = format!(
-            "for p in $(pgrep -f '[/]data/{own}'); do df --output=used /proc/$p/root/full | tail -n 1; done"
+            "for p in $(pgrep -f '[/]data/{own}'); do df --output=used /proc/$p/{root}/full | tail -n 1; done"
         );
         all.push(format!("{pod} has filled: {}", members.inside(machine, &full).trim()));
     }

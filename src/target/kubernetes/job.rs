@@ -100,8 +100,8 @@ impl Job {
                      drill",
                     which.namespace
                 );
-                let help = "`firedrill manifests rbac SCENARIO | kubectl apply -f -` makes one with \
-                            the rights of this scenario; or name another (--service-account)";
+                let help = "`firedrill manifests rbac SCENARIO | kubectl apply -f -` makes one \
+                            with the rights of this scenario; or name another (--service-account)";
                 return Err(Refused::for_want(why, help));
             }
             // Who may not look goes on: if it is not there, no pod comes.
