@@ -50,6 +50,7 @@ fn plan(name: &str, scenario: &Scenario, seed: u64) -> Plan {
 fn every_scenario_that_is_asked_for_is_shipped() {
     let names: Vec<String> = shipped().into_iter().map(|(name, _)| name).collect();
     let expected = [
+        "etcd-anywhere",
         "etcd-five",
         "etcd-three",
         "flapping-link",

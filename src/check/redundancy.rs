@@ -307,6 +307,7 @@ impl<'a> View<'a> {
                 NodeEventKind::Ended(how) => format!("its process is ended by firedrill: {how}"),
                 NodeEventKind::Died(how) => format!("its process died: {how}"),
                 NodeEventKind::Leads => "it leads".into(),
+                NodeEventKind::Noticed(noticed) => format!("it {}", noticed.words()),
                 NodeEventKind::Stands { standing, .. } => {
                     if said.replace(standing).is_some_and(|before| before.says_as(standing)) {
                         continue;
@@ -329,7 +330,7 @@ impl<'a> View<'a> {
 
 /// Whether this is about a process, as opposed to its part in the system.
 fn process(kind: &NodeEventKind) -> bool {
-    !matches!(kind, NodeEventKind::Leads | NodeEventKind::Stands { .. })
+    !matches!(kind, NodeEventKind::Leads | NodeEventKind::Noticed(_) | NodeEventKind::Stands { .. })
 }
 
 fn back(took: Duration, resolution: Duration) -> String {

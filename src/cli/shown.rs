@@ -100,6 +100,7 @@ fn node_words(NodeEvent { node, kind, .. }: &NodeEvent) -> (Weight, String) {
             (Weight::Alarm, format!("{node} DIED, and not by firedrill: {how}"))
         }
         NodeEventKind::Leads => (Weight::Plain, format!("{node} leads")),
+        NodeEventKind::Noticed(noticed) => (Weight::Plain, format!("{node} {}", noticed.words())),
         NodeEventKind::Stands { standing: Standing::Full, .. } => {
             (Weight::Plain, format!("{node} stands full again"))
         }
@@ -261,7 +262,8 @@ impl State {
             NodeEventKind::Ended(_) => (node.state, node.leads) = ("down", false),
             NodeEventKind::Died(_) => (node.state, node.leads) = ("died", false),
             NodeEventKind::Leads => node.leads = true,
-            NodeEventKind::Stands { .. } => {} // what its process does is said by the others
+            // What its process does is said by the others.
+            NodeEventKind::Noticed(_) | NodeEventKind::Stands { .. } => {}
         }
     }
 

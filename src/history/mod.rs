@@ -3,10 +3,12 @@
 //! [`Record`] is in memory, [`file`] on disk. Deliberately absent: any opinion about what is right.
 
 pub mod file;
+mod noticed;
 mod operation;
 mod record;
 mod time;
 
+pub use noticed::Noticed;
 pub use operation::{
     Call, Key, Message, OPENING_BALANCE, Operation, Outcome, Process, Reply, Stage, Step,
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::noticed::Noticed;
 use super::{Operation, Time};
 use crate::inventory::{Inventory, NodeId};
 use crate::quantity::{Rate, Ratio, Span};
@@ -147,6 +148,8 @@ pub enum NodeEventKind {
     Died(String),
     /// It was seen to be the leader.
     Leads,
+    /// What the orchestrator noticed of it, in its own time.
+    Noticed(Noticed),
     /// How it was found to stand among its peers: told when that changed, and once more when it was
     /// asked the last time.
     Stands {

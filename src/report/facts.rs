@@ -8,6 +8,7 @@ use crate::history::{
 };
 use crate::inventory::NodeId;
 
+use super::noticed;
 use super::run::{
     Applied, CaseReport, EventReport, FaultReport, LatencyMs, NodeReport, Operations, RunReport,
     WorkloadReport,
@@ -44,7 +45,11 @@ pub(super) fn of(record: &Record, judgement: &Judgement, folder: Option<String>)
         }),
         operations: load_began.map(|_| operations(record)),
         load_began_s: load_began.map(Time::as_secs_f64),
-        faults: record.faults.iter().map(|f| fault(f, load_began.unwrap_or_default())).collect(),
+        faults: record
+            .faults
+            .iter()
+            .map(|f| fault(record, f, load_began.unwrap_or_default()))
+            .collect(),
         events: events(record),
         cases: judgement.cases.iter().map(case).collect(),
         figures: figures(judgement),
@@ -90,7 +95,7 @@ fn latency<'a>(operations: impl Iterator<Item = &'a Operation>) -> Option<Latenc
     Some(LatencyMs { p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
 }
 
-fn fault(span: &FaultSpan, load_began: Time) -> FaultReport {
+fn fault(record: &Record, span: &FaultSpan, load_began: Time) -> FaultReport {
     FaultReport {
         id: span.id,
         fault: span.fault.clone(),
@@ -101,6 +106,7 @@ fn fault(span: &FaultSpan, load_began: Time) -> FaultReport {
         planned_for_s: span.planned_for.as_secs_f64(),
         injected: span.injected.as_ref().map(applied),
         healed: span.healed.as_ref().map(applied),
+        noticed: noticed::of_fault(record, span),
     }
 }
 
@@ -121,7 +127,10 @@ fn events(record: &Record) -> Vec<EventReport> {
         let what = match &event.kind {
             NodeEventKind::Died(how) => format!("{node} died, and not by firedrill: {how}"),
             NodeEventKind::Leads => format!("{node} leads"),
-            NodeEventKind::Started | NodeEventKind::Ready | NodeEventKind::Ended(_) => continue,
+            NodeEventKind::Started
+            | NodeEventKind::Ready
+            | NodeEventKind::Ended(_)
+            | NodeEventKind::Noticed(_) => continue,
             NodeEventKind::Stands { standing, .. } => {
                 // Full is what a member should be, and what has not changed is no event.
                 let before = stood.insert(node, standing).unwrap_or(&Standing::Full);

@@ -9,6 +9,7 @@ pub mod json;
 pub mod junit;
 mod layout;
 pub mod markdown;
+mod noticed;
 mod plain;
 pub mod plan_text;
 mod run;

@@ -210,6 +210,9 @@ pub struct FaultReport {
     /// The heal. `None`: it did not come to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healed: Option<Applied>,
+    /// What the orchestrator noticed of it, and how long it took to: `node: words` each, in seconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noticed: Vec<String>,
 }
 
 /// An injection or a heal.

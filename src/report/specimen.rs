@@ -56,7 +56,7 @@ fn change(issued_ms: u64, measured: &str) -> Change {
     }
 }
 
-fn record() -> Record {
+pub(super) fn record() -> Record {
     let operation = |id: u64, outcome: Outcome| Operation {
         id,
         process: 0,

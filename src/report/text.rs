@@ -157,6 +157,12 @@ fn fault_rows(fault: &FaultReport, most: usize) -> Vec<(f64, String, Vec<String>
         };
         rows.push((change.effective_s, what, details));
     }
+    if !fault.noticed.is_empty() {
+        let last = [&fault.healed, &fault.injected].into_iter().find_map(Option::as_ref);
+        let at = last.map_or(fault.planned_at_s, |change| change.effective_s);
+        let noticed = fault.noticed.iter().map(|line| one_line(line)).collect();
+        rows.push((at, format!("{name}: what the cluster noticed"), noticed));
+    }
     if fault.injected.is_none() {
         rows.push((fault.planned_at_s, format!("{name}: planned, never injected"), vec![]));
     }

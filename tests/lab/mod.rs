@@ -127,6 +127,11 @@ impl Cluster {
         String::from_utf8(out.stdout).unwrap().trim().to_string()
     }
 
+    /// Its kubeconfig file.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// Whether its machines can be looked into and loaded.
     pub fn is_lab(&self) -> bool {
         self.lab.is_some()

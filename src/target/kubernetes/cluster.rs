@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config};
@@ -81,6 +82,9 @@ impl Cluster {
         Api::namespaced(self.once.clone(), &self.namespace)
     }
     pub fn events(&self) -> Api<Event> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+    pub fn endpoint_slices(&self) -> Api<EndpointSlice> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
     pub fn stateful_sets(&self) -> Api<StatefulSet> {

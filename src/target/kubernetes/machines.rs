@@ -248,7 +248,7 @@ pub(super) async fn is_lost(api: &Api<Node>, name: &str) -> Result<Duration, Str
     becomes(api, name, false, NOTICED).await
 }
 
-fn status(node: &Node) -> String {
+pub(super) fn status(node: &Node) -> String {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
     ready.map_or_else(|| "not told".into(), |condition| condition.status.clone())

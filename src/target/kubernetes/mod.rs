@@ -19,6 +19,7 @@ mod manifest;
 mod mark;
 mod member;
 mod news;
+mod noticing;
 mod placing;
 mod pod;
 mod prove;
@@ -209,6 +210,10 @@ impl Kubernetes {
         });
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(up.clone());
         watching::watch(up.clone(), gone);
+        watching::beside(&up, noticing::endpoints(up.clone(), up.cluster.endpoint_slices()));
+        if !up.machines.is_empty() {
+            watching::beside(&up, noticing::machines(up.clone(), up.cluster.machines()));
+        }
         up.begin().await?;
         up.inventory().await
     }

@@ -187,6 +187,19 @@ pub(super) fn needs(known: &Known) -> Vec<Need> {
         optional("list", "events", &[], early);
         optional("watch", "events", &[], early);
     }
+    for verb in ["list", "watch"] {
+        let what = "endpointslices";
+        let need = Need::new(verb, "discovery.k8s.io", what, "to say when endpoints go and come");
+        needs.push(Need { optional: true, ..need });
+    }
+    if known.machines {
+        let need = Need::new("watch", "", "nodes", "to say when machines are lost for the cluster");
+        needs.push(Need { optional: true, of_cluster: true, ..need });
+    }
+    let mut optional = |verb, what, names: &[String], why| {
+        let need = Need::new(verb, "", what, why).named(names);
+        needs.push(Need { optional: true, ..need });
+    };
     optional("create", "events", &[], "to tell on the pods that they are drilled");
     optional("get", "pods/log", names, "to keep the nodes' logs");
     needs

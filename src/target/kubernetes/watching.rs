@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::watch_words;
 use super::discover::deployment;
 use super::member::Member;
+use super::noticing;
 use super::pod::{State, state};
 use super::up::Up;
 use crate::condition::Life;
@@ -31,6 +32,17 @@ pub(super) fn watch(up: Arc<Up>, agents: mpsc::UnboundedReceiver<(NodeId, Cancel
             () = watching.cancelled() => {}
             () = listen(up.clone()) => {}
             () = guard(&up, agents) => {}
+        }
+    });
+}
+
+/// Goes on beside it, as long.
+pub(super) fn beside(up: &Up, watch: impl Future<Output = ()> + Send + 'static) {
+    let watching = up.watching.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = watching.cancelled() => {}
+            () = watch => {}
         }
     });
 }
@@ -149,6 +161,9 @@ fn takes_the_place_of<'a>(up: &'a Up, pod: &Pod, now: &State) -> Option<&'a Memb
 /// This is a node's pod now, or it has none. Never waits: what is being done to a node holds its lock.
 fn is_now(up: &Arc<Up>, member: &Member, now: State) {
     let before = member.now.send_replace(now.clone());
+    for noticed in noticing::between(&before, &now) {
+        member.notice(up.with(), NodeEventKind::Noticed(noticed));
+    }
     let (was, is, same_pod) = (&before.container, &now.container, before.uid == now.uid);
     let another = !same_pod || is.id != was.id;
     let how = || match is.why.is_empty() {
