@@ -102,7 +102,7 @@ const CONTRACT: [&str; 11] = [
     "partition: {isolate: leader, direction: from}",
     "partition: {majorities-ring: all}",
     "latency: {nodes: one, latency: 60ms, jitter: 5ms}",
-    "bandwidth: {nodes: one, rate: 10Mbit/s}",
+    "bandwidth: {nodes: one, rate: 10mbit}",
     "reset: {nodes: follower}",
     "datacenter-partition: {zone: one, clients: outside}",
 ];

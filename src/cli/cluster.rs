@@ -111,6 +111,10 @@ pub(super) fn target(spec: &scenario::Kubernetes, input: &Input, places: &Places
         lease: input.scenario.lease.0,
         agent_image: spec.agent_image.clone().unwrap_or_default(),
         pull_policy: pull_policy(spec).into(),
+        foreseen: plan::conceivable(&input.scenario, &input.plan.inventory)
+            .into_iter()
+            .map(|conceivable| conceivable.condition)
+            .collect(),
         commands: Commands {
             off: spec.node_commands.off.as_ref().map(pair),
             cut: spec.node_commands.cut.as_ref().map(pair),

@@ -93,6 +93,8 @@ pub struct Options {
     pub agent_image: String,
     /// When a machine pulls it: Always, IfNotPresent or Never.
     pub pull_policy: String,
+    /// What the drill's faults may come to, one by one: joined, one hides what another takes.
+    pub foreseen: Vec<Condition>,
     /// What the API cannot do to machines.
     pub commands: Commands,
     /// The firedrill binary, through which such commands are started.
@@ -232,6 +234,13 @@ impl Kubernetes {
             }
         }
         let wired = foreseen.values().any(is_wired);
+        let joining = self.options.foreseen.iter().filter(|condition| joins_processes(condition));
+        let takes = joining.map(within::capabilities).max_by_key(|all| all.len()).unwrap_or(&[]);
+        let seized = self
+            .options
+            .foreseen
+            .iter()
+            .any(|condition| matches!(condition.life, Life::Crashed | Life::Paused));
         up.wired.store(wired, Ordering::Release);
         let agents = up.members.values().map(|member| async {
             let condition = foreseen.get(&member.id).cloned().unwrap_or_default();
@@ -246,8 +255,9 @@ impl Kubernetes {
                 let place = known.place();
                 known.flank.foresee_names(&place, &condition.dns).await;
             }
-            known.takes = within::capabilities(&condition);
-            if joins_processes(&condition) {
+            known.takes = takes;
+            // One that kills hides one that pauses: then it may be either.
+            if joins_processes(&condition) || seized && condition.life > Life::Running {
                 member.insider(up.with(), &mut known).await?;
             }
             Ok(())
