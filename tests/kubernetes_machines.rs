@@ -17,17 +17,11 @@ fn prepared(members: &Members, faults: &str) {
     members.home.write("s.yaml", &text);
 }
 
-/// One drill at a time: machines are the whole cluster's. What a test left that failed is given back: it ended whoever
-/// would have done so.
+/// One drill at a time: machines are the whole cluster's.
 fn alone(cluster: &Cluster) -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for machine in cluster.kubectl("get nodes -l firedrill.run -o name").lines() {
-        cluster.kubectl(&format!("uncordon {machine}"));
-        cluster.try_kubectl(&format!("taint {machine} maintenance- broken-"));
-        cluster.kubectl(&format!("annotate {machine} firedrill.held-"));
-        cluster.kubectl(&format!("label {machine} firedrill.run-"));
-    }
+    cluster.give_machines_back();
     alone
 }
 

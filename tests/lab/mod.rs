@@ -73,7 +73,9 @@ fn find() -> Result<Cluster, String> {
     script("build", &[])?;
     script("up", &[])?;
     let image = load(&lab)?;
-    Ok(Cluster { kubeconfig: lab.join("pki/admin.kubeconfig"), image, lab: Some(lab) })
+    let cluster = Cluster { kubeconfig: lab.join("pki/admin.kubeconfig"), image, lab: Some(lab) };
+    cluster.give_machines_back();
+    Ok(cluster)
 }
 
 fn script(name: &str, arguments: &[&str]) -> Result<String, String> {
@@ -125,6 +127,16 @@ impl Cluster {
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "kubectl {arguments}: {said}");
         String::from_utf8(out.stdout).unwrap().trim().to_string()
+    }
+
+    /// What a test left that failed, of machines: it ended whoever would have given it back.
+    pub fn give_machines_back(&self) {
+        for machine in self.kubectl("get nodes -l firedrill.run -o name").lines() {
+            self.kubectl(&format!("uncordon {machine}"));
+            self.try_kubectl(&format!("taint {machine} maintenance- broken- drill-"));
+            self.kubectl(&format!("annotate {machine} firedrill.held-"));
+            self.kubectl(&format!("label {machine} firedrill.run-"));
+        }
     }
 
     /// Its kubeconfig file.

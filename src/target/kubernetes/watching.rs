@@ -243,7 +243,8 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     }
     let (uid, held) = (known.now.uid.clone(), known.flank.holdings());
     member.look(&mut known);
-    if known.now.uid.is_empty() || known.now.leaving {
+    // One that no machine has taken yet is visited when one has.
+    if known.now.uid.is_empty() || known.now.leaving || known.now.machine.is_empty() {
         return Ok(());
     }
     let (same_pod, bereft) = (known.now.uid == uid, known.flank.is_bereft());
