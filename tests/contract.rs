@@ -1,6 +1,6 @@
 //! What every target owes a drill, from one table, held by real nodes: local processes, containers, pods. A condition
-//! is made true and proven, also when it is applied again; it joins with another, is healed, and that is proven; and what
-//! somebody else undid is not proven any more.
+//! is made true and proven, also when it is applied again; it joins with another, is healed, and that is proven; and
+//! what somebody else undid is not proven any more.
 
 mod containers;
 mod contract_places;
