@@ -101,9 +101,9 @@ fn what_cannot_be_is_said_before_anything_is_touched() {
     let without = members.home.read("s.yaml").replace(", agent_image: ", ", context: ");
     members.home.write("without.yaml", &without.replace(&cluster.image, "lab"));
     told("plan without.yaml", 2, &["without.yaml:", "agent_image", "firedrill image"]);
-    let memory = "  - {at: 1s, for: 2s, inject: {memory-stress: {nodes: etcd-1, size: 10MiB}}}\n";
+    let memory = "  - {at: 1s, for: 2s, inject: {memory-limit: {nodes: etcd-1, limit: 10MiB}}}\n";
     members.scenario(memory);
-    told("plan s.yaml", 2, &["s.yaml:", "target docker can"]);
+    told("plan s.yaml", 2, &["s.yaml:", "memory-limit", "or use target docker"]);
     // Nothing would bring this one back.
     let pod = "run bare --image lab.local/pause:1 --labels app=bare --restart Never";
     members.kubectl(pod);

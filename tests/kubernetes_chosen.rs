@@ -68,13 +68,14 @@ fn a_deployments_pod_that_is_killed_is_followed_by_whoever_takes_its_place() {
     let report = out.out.clone() + &out.err;
     assert!(report.contains(&format!("pod {heir}")), "{report}");
     // By its own name it is one of a kind, and nobody takes its place.
-    let named = format!(
-        "plan s.yaml --set target.kubernetes={{namespace:{},pods:[{heir}]}}",
-        members.namespace
-    );
-    members.home.start_command(members.command(&named)).end().expect(2, &["web-2"]);
-    let gone = named.replace(heir, killed);
-    members.home.start_command(members.command(&gone)).end().expect(2, &["no pod of", killed]);
+    let named = |pod: &str| {
+        let text =
+            members.home.read("s.yaml").replace("deployment: web", &format!("pods: [{pod}]"));
+        members.home.write("named.yaml", &text);
+        members.home.start_command(members.command("plan named.yaml")).end()
+    };
+    named(heir).expect(2, &["web-2"]);
+    named(killed).expect(2, &["no pod of", killed]);
 }
 
 #[test]

@@ -394,6 +394,8 @@ mod tests {
         - {apiGroups: [""], resources: [pods], resourceNames: [etcd-0, etcd-1], verbs: [delete]}
         # optional, to say at once why an agent's image cannot be had; to tell on the pods that they are drilled
         # - {apiGroups: [""], resources: [events], verbs: [list, watch, create]}
+        # optional, to say when endpoints go and come
+        # - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
         # optional, to keep the nodes' logs
         # - {apiGroups: [""], resources: [pods/log], resourceNames: [etcd-0, etcd-1], verbs: [get]}
         ---
@@ -403,6 +405,8 @@ mod tests {
         rules:
         # to learn the zones of machines
         - {apiGroups: [""], resources: [nodes], verbs: [list]}
+        # optional, to say when machines are lost for the cluster
+        # - {apiGroups: [""], resources: [nodes], verbs: [watch]}
         "#);
         let many = (0..=NAMED_MAX).map(|n| format!("etcd-{n}")).collect();
         let of = Known { names: Some(many), machines: false, ..of };
