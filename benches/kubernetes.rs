@@ -1,5 +1,5 @@
-//! What faults cost in a real cluster: from the call to the kernels' holding a partition, and to its healing, of 3 and of
-//! 30 pods; agents' start and memory; a plan for 2,000 pods; and what a drill asks of the API server while nothing
+//! What faults cost in a real cluster: from the call to the kernels' holding a partition, and to its healing, of 3 and
+//! of 30 pods; agents' start and memory; a plan for 2,000 pods; and what a drill asks of the API server while nothing
 //! changes. `cargo bench --bench kubernetes` prints the figures, in milliseconds unless they say otherwise. Needs the lab
 //! (root, Go), or the cluster that `FIREDRILL_TEST_KUBECONFIG` names.
 
@@ -87,8 +87,8 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         // Of machines that are not there nobody would end the pods.
-        let pods = format!("--namespace {} delete pods --all --grace-period=0 --force", self.name);
-        self.cluster.try_kubectl(&pods);
+        let pods = format!("/api/v1/namespaces/{}/pods?gracePeriodSeconds=0", self.name);
+        self.cluster.try_kubectl(&format!("delete --raw {pods}"));
         self.cluster.try_kubectl(&format!("delete namespace {} --wait=false", self.name));
         self.cluster.try_kubectl("delete nodes -l firedrill-bench=true");
     }
@@ -170,7 +170,8 @@ async fn partitions(cluster: &'static Cluster) -> Outcome<()> {
         let rollout = "rollout status statefulset idle --timeout 120s";
         cluster.kubectl(&format!("--namespace {} {rollout}", namespace.name));
         let chosen = Chosen::StatefulSet("idle".into());
-        let found = survey(&namespace.which(), &pods(chosen.clone()), Clients::Direct, vec![]).await;
+        let found =
+            survey(&namespace.which(), &pods(chosen.clone()), Clients::Direct, vec![]).await;
         let nodes: Vec<(NodeId, String)> = found.map_err(|r| r.why)?.nodes().collect();
         let ids: Vec<NodeId> = nodes.iter().map(|(id, _)| id.clone()).collect();
         let target = Kubernetes::new(Options { nodes, ..namespace.options(chosen) });
@@ -262,8 +263,8 @@ async fn plan(cluster: &'static Cluster) -> Outcome<()> {
     );
     let scenario = format!(
         "name: many\ntarget: {{kubernetes: {{namespace: {}, selector: app=many, agent_image: x}}}}\nworkload: \
-         {{client: etcd, model: register, rate: 1/s}}\nfaults: [{{at: 10s, for: 5s, inject: {{partition: {{halves: \
-         [minority, majority]}}}}}}]\nchecks: [linearizable]\n",
+         {{client: etcd, model: register, rate: 1/s}}\nfaults: [{{at: 10s, for: 5s, inject: {{kill: {{nodes: \
+         one}}}}}}]\nchecks: [linearizable]\n",
         namespace.name
     );
     namespace.home.write("many.yaml", &scenario);
@@ -275,8 +276,10 @@ async fn plan(cluster: &'static Cluster) -> Outcome<()> {
     // Its highest so far, as long as it can be asked.
     while child.try_wait()?.is_none() {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
-        let line = status.ok().and_then(|s| s.lines().find(|l| l.starts_with("VmHWM")).map(String::from));
-        let size = line.and_then(|l| l.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()));
+        let line =
+            status.ok().and_then(|s| s.lines().find(|l| l.starts_with("VmHWM")).map(String::from));
+        let size =
+            line.and_then(|l| l.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()));
         most = most.max(size.unwrap_or_default());
         std::thread::sleep(Duration::from_millis(2));
     }
