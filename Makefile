@@ -19,8 +19,8 @@ check: ## format, lints, tests, licences and advisories
 	$(MAKE) test
 	@CARGO="$(CARGO)" .ci/deny
 
-bench: ## what recording and the load cost; how late faults are; what faults cost at a Docker engine
-	$(CARGO) bench --locked --bench workload --bench drill --bench docker
+bench: ## what recording and the load cost; how late faults are; what faults cost at a Docker engine, and in a cluster
+	$(CARGO) bench --locked --bench workload --bench drill --bench docker --bench kubernetes
 
 dist: ## the binary that is handed out, under target/; small, and slow to build
 	$(CARGO) build --profile dist --locked
