@@ -1,7 +1,7 @@
 //! What faults cost in a real cluster: from the call to the kernels' holding a partition, and to its healing, of 3 and
 //! of 30 pods; agents' start and memory; a plan for 2,000 pods; and what a drill asks of the API server while nothing
-//! changes. `cargo bench --bench kubernetes` prints the figures, in milliseconds unless they say otherwise. Needs the lab
-//! (root, Go), or the cluster that `FIREDRILL_TEST_KUBECONFIG` names.
+//! changes. `cargo bench --bench kubernetes` prints the figures, in milliseconds unless they say otherwise. Needs the
+//! lab (root, Go), or the cluster that `FIREDRILL_TEST_KUBECONFIG` names.
 
 #[path = "../tests/lab/mod.rs"]
 mod lab;
