@@ -272,8 +272,10 @@ fn threads_that_read_clocks_all_the_while_see_the_true_time_or_the_skewed_one() 
                 Ok(())
             }
             other => {
-                // One that was stopped in the vDSO goes on for a moment.
+                // One that was stopped in the vDSO goes on for a moment, long enough
+                // to be given a processor on a busy machine.
                 kill_process(before_end, Signal::CONT).unwrap();
+                std::thread::sleep(Duration::from_millis(20));
                 kill_process(before_end, Signal::STOP).unwrap();
                 Err(format!("{other:?}"))
             }

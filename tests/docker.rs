@@ -115,6 +115,49 @@ fn an_agent_that_is_killed_lets_go_at_once_and_the_gap_is_told() {
     nodes.assert_no_helpers();
 }
 
+/// A person joins two nodes to another network in the middle of a partition: they do not meet there either.
+#[test]
+fn nodes_that_are_joined_to_another_network_are_cut_off_there_too() {
+    if !engine() {
+        return;
+    }
+    let nodes = Nodes::running("");
+    let before = ["n1", "n2"].map(|n| nodes.look(n));
+    nodes.scenario("  - {at: 1s, for: 8s, inject: {partition: {isolate: n3}}}\n");
+    let mut drill = nodes.home.start("run s.yaml -v");
+    drill.wait_for("fault 1: injected");
+    let other = format!("other-{:08x}", rand::random::<u32>());
+    docker(&format!("network create {other}"));
+    for node in ["n1", "n2", "n3"] {
+        docker(&format!("network connect {other} {}", nodes.container(node)));
+    }
+    let at = |node| {
+        let all = "{{range.NetworkSettings.Networks}}{{.IPAddress}}/{{end}}";
+        let all = docker(&format!("inspect --format {all} {}", nodes.container(node)));
+        all.split('/').find(|at| !at.starts_with("10.")).unwrap().to_string()
+    };
+    let (second, third) = (at("n2"), at("n3"));
+    let refused = |to: &str| nodes.refuses("n1", to, 9999);
+    eventually("n3 is cut off there", || match refused(&third) {
+        false => Ok(()),
+        true => Err(format!("{third} answers")),
+    });
+    assert!(refused(&second), "n2 is not");
+    drill.wait_for("fault 1: healed");
+    eventually("n3 answers there", || match refused(&third) {
+        true => Ok(()),
+        false => Err(format!("{third} does not answer")),
+    });
+    let ran = drill.end();
+    for node in ["n1", "n2", "n3"] {
+        docker(&format!("network disconnect {other} {}", nodes.container(node)));
+    }
+    docker(&format!("network rm {other}"));
+    ran.expect(3, &["its networks changed"]);
+    assert_eq!(before, ["n1", "n2"].map(|n| nodes.look(n)));
+    nodes.assert_no_helpers();
+}
+
 #[test]
 fn a_node_that_crashes_is_left_to_its_restart_policy() {
     if !engine() {

@@ -262,3 +262,44 @@ fn a_clock_is_wrong_for_who_starts_in_the_node_and_right_when_all_are_killed() {
     });
     nodes.assert_no_helpers();
 }
+
+/// The nodes speak among themselves over IPv6 alone, and so they can be cut off over nothing else.
+#[test]
+fn what_is_spoken_over_ipv6_is_cut_as_well() {
+    if !engine() {
+        return;
+    }
+    let nodes = Nodes::speaking_ipv6();
+    let before = nodes.look("n3");
+    let of = "{{range.NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}";
+    let address = |n| docker(&format!("inspect --format {of} {}", nodes.container(n)));
+    let (n1, n3) = (address("n1"), address("n3"));
+    let outside = format!("outside-{:08x}", rand::random::<u32>());
+    docker(&format!(
+        "run --detach --interactive --name {outside} --network {} --entrypoint /firedrill firedrill/store-of-tests agent-within \
+         --lease 1h",
+        nodes.network()
+    ));
+    let stranger = docker(&format!("inspect --format {of} {outside}"));
+    assert!([&n1, &n3, &stranger].iter().all(|one| one.starts_with("fd0f:")), "{n1} {stranger}");
+    nodes.scenario(&one_after_the_other(&[
+        "partition: {isolate: n3}",
+        "partition: {isolate: n3, ports: [7001]}",
+        &format!("partition: {{isolate: n3, outside: ['{stranger}'], ports: [9999]}}"),
+    ]));
+    let mut drill = nodes.home.start("run s.yaml -v");
+    drill.wait_for("fault 1: injected");
+    let arrives = || nodes.arrives("n1", &n3, 7001);
+    assert!(!arrives(), "n3 is isolated");
+    drill.wait_for("fault 1: healed");
+    eventually("it is reached", || if arrives() { Ok(()) } else { Err("not yet".into()) });
+    let ran = drill.end();
+    docker(&format!("rm --force {outside}"));
+    let (no, yes) = (
+        format!("n3 -> {stranger} ([{stranger}]:9999): no answer"),
+        format!("n3 -> {stranger} ([{stranger}]:9999): refused"),
+    );
+    ran.expect(0, &["n1 -> n3:7001: no answer", "n1 -> n3:7001: accepted", &no, &yes]);
+    assert_eq!(before, nodes.look("n3"));
+    nodes.assert_no_helpers();
+}

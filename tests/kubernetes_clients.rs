@@ -62,14 +62,6 @@ fn clients_that_come_over_the_api_server_cannot_be_cut_off_and_the_plan_says_so(
     members.home.start_command(members.command("plan s.yaml")).end().expect(0, &["isolate etcd-1"]);
 }
 
-/// Puts what `manifests rbac` prints into the cluster.
-fn allowed(members: &Members) {
-    let out = members.command("manifests rbac s.yaml").output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let file = members.home.write("rbac.yaml", &String::from_utf8(out.stdout).unwrap());
-    members.kubectl(&format!("apply -f {}", file.display()));
-}
-
 /// What a drill in the cluster makes there.
 fn assert_nothing_made(members: &Members) {
     eventually("nothing of it is left in the cluster", || {
@@ -93,7 +85,7 @@ fn a_drill_in_the_cluster_is_watched_from_here_and_brings_its_record_and_its_exi
     // Nobody is there to do it yet.
     let said = ["s.yaml:3:", "no service account firedrill-pods", "manifests rbac"];
     members.home.start_command(members.command(run)).end().expect(2, &said);
-    allowed(&members);
+    members.allow_what_it_needs();
     let said = ["fault 1: injected", "fault 1: healed", "PASS  pods"];
     let out = members.home.at_work_by(|| members.command(run)).expect(0, &said);
     assert!(
@@ -112,7 +104,7 @@ fn a_drill_in_the_cluster_is_watched_from_here_and_brings_its_record_and_its_exi
     assert_nothing_made(&members);
 
     // One that fails says so here.
-    allowed(&members);
+    members.allow_what_it_needs();
     let text = members.home.read("s.yaml");
     members
         .home
@@ -129,7 +121,7 @@ fn ctrl_c_heals_a_drill_in_the_cluster_and_removes_it() {
     let Some(cluster) = cluster() else { return };
     let members = cluster.members();
     members.scenario("  - {at: 1s, for: 60s, inject: {partition: {isolate: etcd-1}}}\n");
-    allowed(&members);
+    members.allow_what_it_needs();
     let before = members.networks();
     let mut drill = members.home.start_command(members.command("run s.yaml --in-cluster"));
     drill.wait_for("fault 1: injected");
@@ -148,7 +140,7 @@ fn an_image_that_cannot_be_had_is_said_and_nothing_stays() {
     let Some(cluster) = cluster() else { return };
     let members = cluster.members();
     members.scenario("  - {at: 1s, for: 1s, inject: {kill: {nodes: etcd-1}}}\n");
-    allowed(&members);
+    members.allow_what_it_needs();
     let run = "run s.yaml --in-cluster --image lab.local/nothing:1 --set target.kubernetes.image_pull_policy=Never";
     let said = ["s.yaml:3:", "does not start", "lab.local/nothing:1"];
     members.home.start_command(members.command(run)).end().expect(2, &said);

@@ -165,6 +165,8 @@ fn the_scenarios_of_pods_can_be_planned() {
         "random-quarter",
         "rolling-restart",
         "rollout",
+        "store-leader-lost",
+        "web-upgraded",
         "zone-lost-with-machines",
     ];
     assert_eq!(names, expected);

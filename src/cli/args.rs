@@ -287,6 +287,10 @@ pub struct HealArgs {
     /// Where the folders of the runs are
     #[arg(long, value_name = "DIR", default_value = "reports")]
     pub out: PathBuf,
+    /// Also give back what runs without a folder here left in this scenario's Kubernetes cluster, on machines and
+    /// controllers. Not while another drill goes there: what that holds would be given back too
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "run")]
+    pub cluster_of: Option<PathBuf>,
 }
 
 /// `firedrill list`.

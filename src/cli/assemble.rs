@@ -16,7 +16,7 @@ use crate::target::{Target, local};
 use crate::workload::client::postgres;
 #[cfg(feature = "redis")]
 use crate::workload::client::redis;
-use crate::workload::client::{Driver, etcd, exec, store};
+use crate::workload::client::{Driver, etcd, exec, http, store};
 use crate::workload::generate::Mix;
 use crate::workload::{Model, engine};
 
@@ -116,6 +116,11 @@ pub fn driver(scenario: &Scenario, run: &str) -> MakeDriver {
             ClientSpec::Redis(_) => return Err(not_built("redis")),
             #[cfg(not(feature = "postgres"))]
             ClientSpec::Postgres(_) => return Err(not_built("postgres")),
+            ClientSpec::Http(client) => {
+                let scenario::HttpClient { url, path, port } = client;
+                let place = url.map_or(http::Where::Nodes { port, path }, http::Where::Url);
+                Arc::new(http::Http::new(book, place, timeout)?)
+            }
             ClientSpec::Exec(client) => Arc::new(exec::Exec::new(exec::Options {
                 command: client.command.into(),
                 book: book.clone(),

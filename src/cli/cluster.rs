@@ -50,6 +50,15 @@ pub(super) fn faults(scenario: &Scenario, survey: &Survey) -> Vec<(String, Condi
     conceivable.map(|c| (format!("{} (line {})", c.fault, c.line), c.condition)).collect()
 }
 
+/// What runs left in a scenario's cluster, given back. `lives`: whether a run still goes.
+pub(super) fn sweep(
+    spec: &scenario::Kubernetes,
+    file: &Path,
+    lives: &dyn Fn(&str) -> bool,
+) -> Result<kubernetes::Swept, Refused> {
+    runtime()?.block_on(kubernetes::sweep(&which(spec, file), lives))
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Refused> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|e| Refused { why: format!("no runtime: {e}"), help: None })

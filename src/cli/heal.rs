@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::args::HealArgs;
 use super::containers::project_of;
 use super::exit::Exit;
-use super::{CliError, judged, terminal};
+use super::{CliError, inputs, judged, terminal};
 use crate::drill::journal::{self, REPLAY_LIMIT};
+use crate::scenario::Target;
 use crate::target::docker;
 
 /// Replays the journals of the runs that are open. A run that still goes is left alone.
@@ -27,6 +28,11 @@ pub(super) fn heal(args: HealArgs) -> Result<Exit, CliError> {
     }
     if !named {
         healed += engine(&folders)?;
+    }
+    if let Some(scenario) = &args.cluster_of {
+        let (count, left) = cluster(scenario, &folders)?;
+        healed += count;
+        exit = exit.max(left);
     }
     if healed == 0 && exit == Exit::Pass {
         terminal::say("nothing to heal: every run in reach was brought to its end");
@@ -53,6 +59,34 @@ fn engine(folders: &[PathBuf]) -> Result<usize, CliError> {
         ));
     }
     Ok(swept.removed.len())
+}
+
+/// What earlier runs left in a scenario's cluster: also such as have no folder here. How much was given back, and
+/// whether all was.
+fn cluster(scenario: &Path, folders: &[PathBuf]) -> Result<(usize, Exit), CliError> {
+    let (_, read) = inputs::read(scenario, &[]).map_err(|refused| {
+        CliError::Invalid(refused.why.join("\n").trim_start_matches("error: ").trim_end().into())
+    })?;
+    let file = scenario.display();
+    let Target::Kubernetes(spec) = &read.target.value else {
+        let kind = read.target.kind();
+        return Err(CliError::Invalid(format!("{file}: its target is {kind}, and no cluster")));
+    };
+    let lives = |run: &str| {
+        let of = |folder: &&PathBuf| folder.file_name().is_some_and(|name| name == run);
+        let own = folders.iter().find(of).and_then(|folder| journal::find(folder).ok());
+        own.is_some_and(|found| found.runner_lives())
+    };
+    let swept = super::cluster::sweep(spec, scenario, &lives)
+        .map_err(|refused| CliError::Failed(format!("{file}: {}", refused.why)))?;
+    for (run, what) in &swept.restored {
+        terminal::data(&format!("{run}: {what}\n"))?;
+    }
+    for why in &swept.left {
+        terminal::say(&format!("{file}: not given back: {why}"));
+    }
+    let exit = if swept.left.is_empty() { Exit::Pass } else { Exit::NotRestored };
+    Ok((swept.restored.len(), exit))
 }
 
 /// A run by its folder, or by its name.

@@ -106,14 +106,23 @@ fn at_target(file: &str, scenario: &Scenario, why: String, help: Option<String>)
     Refused { file: file.to_string(), why: vec![why] }
 }
 
+/// Reads a scenario, and the text that it is. Whoever it drills is not asked.
+pub fn read(file: &Path, set: &[(String, String)]) -> Result<(String, Scenario), Refused> {
+    let name = file.display().to_string();
+    let refused = |why: Vec<String>| Refused { file: name.clone(), why };
+    let source =
+        fs::read_to_string(file).map_err(|e| refused(vec![format!("error: {name}: {e}")]))?;
+    let scenario = Scenario::parse(&name, &source, set)
+        .map_err(|found| refused(found.iter().map(Diagnostic::render).collect()))?;
+    Ok((source, scenario))
+}
+
 fn planned(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<Input, Refused> {
     let name = file.display().to_string();
     let refused = |why: Vec<String>| Refused { file: name.clone(), why };
     let render = |found: Vec<Diagnostic>| refused(found.iter().map(Diagnostic::render).collect());
-    let source =
-        fs::read_to_string(file).map_err(|e| refused(vec![format!("error: {name}: {e}")]))?;
     let set = variation.set.clone();
-    let mut scenario = Scenario::parse(&name, &source, &set).map_err(render)?;
+    let (source, mut scenario) = read(file, &set)?;
     if let Some(kind) = variation.target {
         let kind = match kind {
             TargetKind::Local => scenario::TargetKind::Local,

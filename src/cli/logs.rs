@@ -56,9 +56,10 @@ fn subscriber(logs: &Logs, verbosity: Verbosity, asked: Option<String>) -> impl 
 /// What was asked for by the environment, else by `-q` and `-v`.
 fn filter(verbosity: Verbosity, asked: Option<String>) -> EnvFilter {
     let level = match (verbosity.quiet, verbosity.verbose) {
+        // What a watch is not allowed is told by who watches.
         (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "warn,firedrill=info",
+        (false, 0) => "warn,kube_runtime=error",
+        (false, 1) => "warn,kube_runtime=error,firedrill=info",
         (false, 2) => "info,firedrill=debug",
         (false, _) => "debug,firedrill=trace",
     };

@@ -84,6 +84,14 @@ impl Links {
         let ports = self.ports_from.contains_key(peer) || self.ports_to.contains_key(peer);
         ports || self.from.contains_key(peer) || self.to.contains_key(peer)
     }
+    /// What is sent to this peer suffers this, too.
+    pub fn send(&mut self, to: Peer, link: Link) {
+        add_link(&mut self.to, to, link);
+    }
+    /// What arrives from this peer suffers this, too.
+    pub fn receive(&mut self, from: Peer, link: Link) {
+        add_link(&mut self.from, from, link);
+    }
     pub(super) fn join(self, other: Links) -> Links {
         Links {
             from: join_links(self.from, other.from),
@@ -180,12 +188,16 @@ impl std::fmt::Display for Port {
 }
 
 fn join_links(mut a: BTreeMap<Peer, Link>, b: BTreeMap<Peer, Link>) -> BTreeMap<Peer, Link> {
-    for (peer, link) in b {
-        let joined = a.remove(&peer).unwrap_or_default().join(link);
-        a.insert(peer, joined);
-    }
+    b.into_iter().for_each(|(peer, link)| add_link(&mut a, peer, link));
     a.retain(|_, link| *link != Link::default());
     a
+}
+
+fn add_link(links: &mut BTreeMap<Peer, Link>, peer: Peer, link: Link) {
+    if !link.is_healthy() {
+        let held = links.entry(peer).or_default();
+        *held = held.join(link);
+    }
 }
 
 /// What one direction of one link suffers.

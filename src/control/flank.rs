@@ -44,6 +44,8 @@ pub struct Flank {
     pub dns: Dns,
     /// What its agent holds.
     pub(super) held: Vec<HeldLink>,
+    /// Whether it must be told of them again, though they are the same.
+    stale: bool,
     pub(super) names: Names,
     /// Links, as they were proven last.
     pub(super) proven: LinkStates,
@@ -96,8 +98,13 @@ impl Flank {
     }
 
     fn forget(&mut self) {
-        self.held.clear();
+        (self.held, self.stale) = (vec![], false);
         self.names.told = Dns::default();
+    }
+
+    /// It has other network interfaces than when its agent was told of its links: it is told again.
+    pub fn stands_elsewhere(&mut self) {
+        self.stale = true;
     }
 
     /// What its agent holds, in words; nothing, if it holds nothing.
@@ -132,12 +139,12 @@ impl Flank {
 
     /// Makes this agent hold these links; idempotent.
     pub async fn hold(&mut self, agent: &Agent, links: Vec<HeldLink>) -> Result<(), String> {
-        if self.held == links {
+        if self.held == links && !self.stale {
             return Ok(());
         }
         let held = agent.ask(Order::Hold(links.clone())).await;
         held.map_err(|why| format!("its links cannot be changed: {why}"))?;
-        self.held = links;
+        (self.held, self.stale) = (links, false);
         Ok(())
     }
 

@@ -57,32 +57,26 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    fn at(&mut self, node: &NodeId, links: Links) {
-        let add = Condition { links, ..Condition::default() };
-        let held = self.conditions.remove(node).unwrap_or_default();
-        self.conditions.insert(node.clone(), held.join(add));
+    fn at(&mut self, node: &NodeId) -> &mut Links {
+        &mut self.conditions.entry(node.clone()).or_default().links
     }
 
     fn sends(&mut self, node: &NodeId, to: Peer, suffering: &Suffering) {
-        let links = Links::default();
-        self.at(
-            node,
-            match suffering.clone() {
-                Suffering::All(link) => Links { to: [(to, link)].into(), ..links },
-                Suffering::Ports(ports) => Links { ports_to: [(to, ports)].into(), ..links },
-            },
-        );
+        let links = self.at(node);
+        match suffering {
+            Suffering::All(link) => links.send(to, *link),
+            Suffering::Ports(ports) => links.ports_to.entry(to).or_default().extend(ports.clone()),
+        }
     }
 
     fn receives(&mut self, node: &NodeId, from: Peer, suffering: &Suffering) {
-        let links = Links::default();
-        self.at(
-            node,
-            match suffering.clone() {
-                Suffering::All(link) => Links { from: [(from, link)].into(), ..links },
-                Suffering::Ports(ports) => Links { ports_from: [(from, ports)].into(), ..links },
-            },
-        );
+        let links = self.at(node);
+        match suffering {
+            Suffering::All(link) => links.receive(from, *link),
+            Suffering::Ports(ports) => {
+                links.ports_from.entry(from).or_default().extend(ports.clone());
+            }
+        }
     }
 
     /// The links between each of `a` and each of `b`; a node has no link to itself.

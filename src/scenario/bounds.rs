@@ -69,6 +69,26 @@ pub fn timeout<'de, D: Deserializer<'de>>(d: D) -> Result<Span, D::Error> {
     }
 }
 
+/// Where a service answers.
+pub fn url<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    let url = String::deserialize(d)?;
+    match reqwest::Url::parse(&url) {
+        Ok(parsed) if parsed.scheme() == "http" && parsed.has_host() => Ok(Some(url)),
+        _ => Err(Error::custom(format!("expected `http://HOST[:PORT]/PATH`, found `{url}`"))),
+    }
+}
+
+/// What is asked for at an address.
+pub fn path<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    let path = String::deserialize(d)?;
+    match path.starts_with('/') {
+        true => Ok(path),
+        false => {
+            Err(Error::custom(format!("expected a path that begins with `/`, found `{path}`")))
+        }
+    }
+}
+
 /// How many keys are worked on.
 pub fn keys<'de, D: Deserializer<'de>>(d: D) -> Result<At<u32>, D::Error> {
     let keys = At::<u32>::deserialize(d)?;

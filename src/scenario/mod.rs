@@ -35,7 +35,7 @@ pub use starter::template;
 pub use step::{Step, When};
 pub use suggest::remedy;
 pub use target::{Docker, Kubernetes, Local, PodClients, PullPolicy, Ready, Target, TargetKind};
-pub use workload::{ClientSpec, ExecClient, PostgresClient, RedisClient, Workload};
+pub use workload::{ClientSpec, ExecClient, HttpClient, PostgresClient, RedisClient, Workload};
 
 use crate::catalogue::{Entry, entries};
 use crate::check::Spec as CheckSpec;

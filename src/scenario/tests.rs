@@ -135,7 +135,7 @@ drill.yaml:5:11: unknown name `stor`
   |
 5 |   client: stor
   |           ^^^^
-  = did you mean `store`? known: store, etcd, redis, postgres, exec
+  = did you mean `store`? known: store, etcd, redis, postgres, http, exec
 
 drill.yaml:7:9: expected a rate above 0 and at most 1000000/s, such as 500/s or 30/m, found `fast`
   |

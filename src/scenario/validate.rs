@@ -188,7 +188,19 @@ impl Rules<'_> {
                 Variable::Name | Variable::Zone | Variable::Index | Variable::Address { .. }
             )
         };
-        self.template(local, &local.peers, of_a_peer);
+        // Where nobody is told of peers, the usual way of naming them does not matter.
+        let peers = &local.peers;
+        let place = match &local.command {
+            _ if peers.place.is_known() => Some(peers.place),
+            None => Some(local.ports.place),
+            Some(command) => {
+                let tells = |t: &&At<Template>| t.variables().any(|v| *v == Variable::Peers);
+                command.iter().chain(local.env.values()).find(tells).map(|t| t.place)
+            }
+        };
+        if let Some(place) = place {
+            self.template(local, &At { place, value: peers.value.clone() }, of_a_peer);
+        }
         if local.command.as_ref().is_some_and(Vec::is_empty) {
             let place = local.ports.place;
             self.refuse(place, "expected a program in `command`, found an empty list", None);

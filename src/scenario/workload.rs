@@ -7,7 +7,7 @@ use super::bounds;
 use crate::fault::{Argv, At};
 use crate::quantity::{Rate, Span};
 use crate::workload::Model;
-use crate::workload::client::{etcd::Etcd, exec::Exec};
+use crate::workload::client::{etcd::Etcd, exec::Exec, http::Http};
 
 /// What the clients do all the while: an open loop at a constant arrival rate.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -65,6 +65,8 @@ pub enum ClientSpec {
     Redis(RedisClient),
     /// PostgreSQL 12 and later: the first node that takes a read-write session. Without TLS.
     Postgres(PostgresClient),
+    /// Any service that answers over HTTP: a GET for each request, answered by a status from 200 to 399. Without TLS.
+    Http(HttpClient),
     /// A command of your own, in any language, that speaks JSON lines (docs/exec-client.md).
     Exec(ExecClient),
 }
@@ -77,6 +79,7 @@ impl ClientSpec {
             ClientSpec::Etcd => "etcd",
             ClientSpec::Redis(_) => "redis",
             ClientSpec::Postgres(_) => "postgres",
+            ClientSpec::Http(_) => "http",
             ClientSpec::Exec(_) => "exec",
         }
     }
@@ -84,7 +87,7 @@ impl ClientSpec {
     /// The models that it can ask for.
     pub fn models(&self) -> &'static [Model] {
         match self {
-            ClientSpec::Store => Model::all(),
+            ClientSpec::Store => Model::of_data(),
             ClientSpec::Etcd => Etcd::models(),
             ClientSpec::Redis(_) => {
                 &[Model::Register, Model::Counter, Model::Set, Model::Queue, Model::Log]
@@ -92,6 +95,7 @@ impl ClientSpec {
             ClientSpec::Postgres(_) => {
                 &[Model::Register, Model::Counter, Model::Set, Model::Bank, Model::ListAppend]
             }
+            ClientSpec::Http(_) => Http::models(),
             ClientSpec::Exec(_) => Exec::models(),
         }
     }
@@ -142,6 +146,26 @@ pub struct PostgresClient {
 
 fn postgres_default() -> String {
     "postgres".into()
+}
+
+/// A service that answers over HTTP, at one address for all of it or at each node's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpClient {
+    /// Where the service answers, whichever node that is: `http://web.shop/cart`. `{key}` stands for a number below
+    /// `keys`. Default: the nodes are asked themselves, each client one of them, and the next after that one failed it.
+    #[serde(default, deserialize_with = "bounds::url")]
+    pub url: Option<String>,
+    /// What the nodes are asked for; `{key}` as in `url`. Default: /.
+    #[serde(default = "path_default", deserialize_with = "bounds::path")]
+    pub path: String,
+    /// At which of their ports, by its name. Default: `client`, or else the first.
+    #[serde(default)]
+    pub port: Option<String>,
+}
+
+fn path_default() -> String {
+    "/".into()
 }
 
 /// A child process that speaks JSON lines.

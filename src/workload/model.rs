@@ -24,16 +24,24 @@ pub enum Model {
     Bank,
     /// Lists: transactions that append to and read several lists.
     ListAppend,
+    /// Requests to a service that keeps nothing: each is answered or not.
+    Requests,
 }
 
 impl Model {
     /// What each account of a bank holds before the load: [`super::client::Driver::prepare`] sees to it.
     pub const OPENING_BALANCE: i64 = crate::history::OPENING_BALANCE;
 
+    /// Those that work on data: all but requests.
+    pub const fn of_data() -> &'static [Model] {
+        use Model::*;
+        &[Register, Counter, Set, Queue, Log, Bank, ListAppend]
+    }
+
     /// Every model, in the order of the catalogue.
     pub const fn all() -> &'static [Model] {
         use Model::*;
-        &[Register, Counter, Set, Queue, Log, Bank, ListAppend]
+        &[Register, Counter, Set, Queue, Log, Bank, ListAppend, Requests]
     }
 
     /// The model's name in a scenario.
@@ -46,6 +54,7 @@ impl Model {
             Model::Log => "log",
             Model::Bank => "bank",
             Model::ListAppend => "list-append",
+            Model::Requests => "requests",
         }
     }
 

@@ -70,6 +70,22 @@ fn make_image() {
     assert!(import.wait().unwrap().success());
 }
 
+/// Whether a connect succeeds: of a process's network, or from here.
+fn connects(from: Option<&str>, address: &str, port: u16) -> bool {
+    connect(from, address, port).status.success()
+}
+
+fn connect(from: Option<&str>, address: &str, port: u16) -> Output {
+    let connect = format!("exec 3<>/dev/tcp/{address}/{port}");
+    let mut argv: Vec<&str> = match from {
+        Some(pid) => vec!["nsenter", "--target", pid, "--net"],
+        None => vec![],
+    };
+    argv.extend(["timeout", "1", "bash", "-c", &connect]);
+    let mut command = Command::new(argv[0]);
+    command.args(&argv[1..]).output().unwrap()
+}
+
 /// A Compose project of three nodes in a home, with a network that no other test has.
 #[derive(Debug)]
 pub struct Nodes {
@@ -103,9 +119,35 @@ impl Nodes {
         Nodes { home, project: None }
     }
 
+    /// As they run already, and speak among themselves over IPv6 alone.
+    pub fn speaking_ipv6() -> Nodes {
+        let nodes = Nodes::planned("");
+        let part = || rand::random_range(0x1000..=0xffff_u16);
+        let (net, text) =
+            (format!("fd0f:{:x}:{:x}:1", part(), part()), nodes.home.read("compose.yaml"));
+        let (v4, text) =
+            (text.split("subnet: ").nth(1).unwrap().split(".0/24").next().unwrap(), &text);
+        let mut text =
+            text.replace("members:\n    ipam", "members:\n    enable_ipv6: true\n    ipam");
+        text = text.replace(".0/24}", &format!(".0/24}}, {{subnet: '{net}::/64'}}"));
+        for n in 1..=3 {
+            let (own, new) = (format!("{v4}.{}", 10 + n), format!("[{net}::1{n}]"));
+            text = text.replace(&format!("n{n}={own}:7001"), &format!("n{n}={new}:7001"));
+            text = text.replace(&format!("'{own}:700"), "'[::]:700");
+            let v6 = format!("ipv4_address: {own}, ipv6_address: '{net}::1{n}'}}");
+            text = text.replace(&format!("ipv4_address: {own}}}"), &v6);
+        }
+        nodes.home.write("compose.yaml", &text);
+        nodes.brought_up()
+    }
+
     /// The nodes as they run already, not of the drill's making.
     pub fn running(more: &str) -> Nodes {
-        let mut nodes = Nodes::planned(more);
+        Nodes::planned(more).brought_up()
+    }
+
+    fn brought_up(self) -> Nodes {
+        let mut nodes = self;
         let project = format!("tested-{:08x}", rand::random::<u32>());
         nodes.compose(&project, "up --detach");
         nodes.project = Some(project);
@@ -176,6 +218,19 @@ impl Nodes {
         ids
     }
 
+    /// Whether a node's connect to this address, where nobody listens, is refused, and not lost on the way.
+    pub fn refuses(&self, from: &str, address: &str, port: u16) -> bool {
+        let pid = docker(&format!("inspect --format {{{{.State.Pid}}}} {}", self.container(from)));
+        let out = connect(Some(&pid), address, port);
+        String::from_utf8_lossy(&out.stderr).contains("refused")
+    }
+
+    /// Whether a node's connect to this address succeeds.
+    pub fn arrives(&self, from: &str, address: &str, port: u16) -> bool {
+        let pid = docker(&format!("inspect --format {{{{.State.Pid}}}} {}", self.container(from)));
+        connects(Some(&pid), address, port)
+    }
+
     /// What a connect to each node comes to, from where clients stand and from every other node.
     pub fn reached(&self) -> String {
         let nodes = ["n1", "n2", "n3"];
@@ -187,21 +242,11 @@ impl Nodes {
             let (pid, address) = text.trim().split_once(' ').unwrap_or_default();
             (pid.to_string(), address.to_string())
         });
-        let connects = |from: Option<&str>, to: &str| {
-            let connect = format!("exec 3<>/dev/tcp/{to}");
-            let mut argv: Vec<&str> = match from {
-                Some(pid) => vec!["nsenter", "--target", pid, "--net"],
-                None => vec![],
-            };
-            argv.extend(["timeout", "1", "bash", "-c", &connect]);
-            let mut command = Command::new(argv[0]);
-            command.args(&argv[1..]).stderr(Stdio::null()).status().unwrap().success()
-        };
         let mut seen = vec![];
         for (to, (_, address)) in nodes.iter().zip(&places) {
-            seen.push(format!("clients {to} {}", connects(None, &format!("{address}/7000"))));
+            seen.push(format!("clients {to} {}", connects(None, address, 7000)));
             for (from, (pid, _)) in nodes.iter().zip(&places).filter(|(from, _)| *from != to) {
-                let arrives = connects(Some(pid), &format!("{address}/7001"));
+                let arrives = connects(Some(pid), address, 7001);
                 seen.push(format!("{from} {to} {arrives}"));
             }
         }

@@ -182,20 +182,34 @@ impl Cluster {
     }
 
     fn members_of(&'static self, manifest: &str) -> Members {
+        self.system(manifest, "statefulset etcd")
+    }
+
+    /// What a manifest describes, in a namespace of its own, once three pods of `of` are ready.
+    pub fn system(&'static self, manifest: &str, of: &str) -> Members {
         let namespace = format!("tested-{:08x}", rand::random::<u32>());
         self.kubectl(&format!("create namespace {namespace}"));
         let members = Members { cluster: self, namespace, home: Home::new() };
-        let manifest = members.home.write("etcd.yaml", manifest);
+        let manifest = members.home.write("manifest.yaml", manifest);
         members.kubectl(&format!("apply -f {}", manifest.display()));
-        eventually("three members are ready", || {
-            let ready = "get statefulset etcd -o jsonpath={.status.readyReplicas}";
-            so(members.kubectl(ready) == "3", || members.kubectl("get pods"))
+        eventually("three pods are ready", || {
+            let ready = format!("get {of} -o jsonpath={{.status.readyReplicas}}");
+            so(members.kubectl(&ready) == "3", || members.kubectl("get pods"))
         });
         members
     }
+
+    /// An image of one static program, on every machine of the lab.
+    pub fn bring(&self, program: &Path, image: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let tar = folder.path().join("image.tar");
+        let arguments = [&tar.display().to_string(), &program.display().to_string(), image];
+        script("image", &arguments).unwrap();
+        ["1", "2", "3"].into_iter().for_each(|machine| self.load(machine, &tar));
+    }
 }
 
-/// Three etcd members, and a home to drill them from.
+/// Three etcd members, or what else is drilled, and a home to drill them from.
 #[derive(Debug)]
 pub struct Members {
     pub cluster: &'static Cluster,
@@ -227,6 +241,14 @@ impl Members {
                  {{lost-writes: {{max: 0}}}}]\n"
             ),
         );
+    }
+
+    /// Puts what `manifests rbac` prints for its scenario into the cluster.
+    pub fn allow_what_it_needs(&self) {
+        let out = self.command("manifests rbac s.yaml").output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let file = self.home.write("rbac.yaml", &String::from_utf8(out.stdout).unwrap());
+        self.kubectl(&format!("apply -f {}", file.display()));
     }
 
     /// A pod's uid, and how often its container was restarted.

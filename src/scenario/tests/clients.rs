@@ -44,7 +44,7 @@ drill.yaml:4:48: unknown name `postgress`
   |
 4 | workload: {model: register, rate: 1/s, client: postgress}
   |                                                ^^^^^^^^^
-  = did you mean `postgres`? known: store, etcd, redis, postgres, exec
+  = did you mean `postgres`? known: store, etcd, redis, postgres, http, exec
 "#);
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bollard::models::EventMessage;
+use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -42,7 +42,10 @@ pub(super) fn watch(up: Arc<Up>, mut lost: mpsc::UnboundedReceiver<NodeId>) {
 }
 
 async fn listen(up: Arc<Up>) {
-    let filters = HashMap::from([("type", vec!["container"]), ("event", vec!["die", "start"])]);
+    let filters = HashMap::from([
+        ("type", vec!["container", "network"]),
+        ("event", vec!["die", "start", "connect", "disconnect"]),
+    ]);
     loop {
         for member in up.members.values() {
             guard(&up, member).await;
@@ -78,7 +81,11 @@ async fn guard(up: &Arc<Up>, member: &Member) {
 
 async fn heard(up: &Arc<Up>, event: EventMessage) {
     let Some(actor) = event.actor else { return };
-    let (Some(id), attributes) = (actor.id, actor.attributes.unwrap_or_default()) else { return };
+    let attributes = actor.attributes.unwrap_or_default();
+    // What happens to a network names the container beside it.
+    let of_network = event.typ == Some(EventMessageTypeEnum::NETWORK);
+    let id = if of_network { attributes.get("container").cloned() } else { actor.id };
+    let Some(id) = id else { return };
     let mut member = None;
     for candidate in up.members.values() {
         // What is being done to a node holds its lock; its id does not change by that.
@@ -107,6 +114,7 @@ async fn heard(up: &Arc<Up>, event: EventMessage) {
             member.notice(up.with(), NodeEventKind::Started);
             spawn_visit(up, member, "it was started");
         }
+        (Some("connect" | "disconnect"), Some(member)) => spawn_move(up, member),
         // Perhaps a node in a new container.
         (Some("start"), None) if !attributes.contains_key(crate::control::RUN_LABEL) => {
             rediscover(up).await;
@@ -149,6 +157,40 @@ fn spawn_visit(up: &Arc<Up>, member: &Member, why: &'static str) {
             }
         }
     });
+}
+
+fn spawn_move(up: &Arc<Up>, member: &Member) {
+    let (up, id) = (up.clone(), member.id.clone());
+    tokio::spawn(async move {
+        let Some(member) = up.members.get(&id) else { return };
+        if let Err(e) = follow(&up, member).await {
+            tracing::warn!("{e}");
+            member.state.lock().await.lapses.push(e.to_string());
+        }
+    });
+}
+
+/// Follows a node that lives on and was joined to a network, or taken off one: what it suffers, it suffers at the
+/// addresses that it has there as well. One that was started anew is visited for that.
+async fn follow(up: &Arc<Up>, member: &Member) -> Result<(), TargetError> {
+    let mut known = member.state.lock().await;
+    if up.ending.is_cancelled() || !known.now.running {
+        return Ok(());
+    }
+    let process = known.now.pid;
+    member.look(up.with(), &mut known).await?;
+    if known.now.pid != process || !known.now.running || !up.moved(member, &known) {
+        return Ok(());
+    }
+    let held = known.flank.holdings();
+    known.flank.stands_elsewhere();
+    up.wire(member, &mut known).await?;
+    drop(known);
+    up.rewire(&member.id).await?;
+    let whole =
+        |what| format!("its networks changed: {what} were whole there until they were held");
+    member.state.lock().await.lapses.extend(held.into_iter().map(whole));
+    Ok(())
 }
 
 /// Looks what became of a node, and makes sure that it suffers what it should. At the end of the drill it is not

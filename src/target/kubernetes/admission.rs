@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PatchParams;
 
 use super::agent::{PREFIX, Place};
 use super::cluster::{is_forbidden, words};
 use super::member::OF_NETWORK;
+use super::objects::Pod;
 use super::pod::State;
 use super::refused::Refused;
 

@@ -9,19 +9,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{
-    Capabilities, EnvVar, EphemeralContainer, Event, Pod, SeccompProfile, SecurityContext,
-};
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess, Patch, PatchParams};
 use kube::runtime::watcher;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, SimplexStream, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::io::ReaderStream;
 
 use super::cluster::words;
+use super::objects::{Event, Pod};
 use super::pod::{State, helper};
 use crate::control::{Attached, Input, Lines, Speech, lines};
 
@@ -54,46 +52,41 @@ pub(super) struct Place {
 
 impl Place {
     /// The container that it will be.
-    pub fn container(&self, name: String) -> EphemeralContainer {
-        let names = |all: &[&str]| Some(all.iter().map(ToString::to_string).collect());
-        let security = SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities {
-                add: names(self.capabilities).filter(|all: &Vec<String>| !all.is_empty()),
-                drop: names(&["ALL"]),
-            }),
-            privileged: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_user: Some(0),
-            run_as_group: Some(0),
-            run_as_non_root: Some(false),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".into(),
-                localhost_profile: None,
-            }),
-            ..SecurityContext::default()
-        };
+    pub fn container(&self, name: String) -> Value {
         let lease = format!("{}ms", self.lease.as_millis());
-        let command = ["/firedrill", self.command, "--after-a-line", "--lease", &lease];
-        let run = EnvVar { name: RUN.into(), value: Some(self.run.clone()), value_from: None };
-        EphemeralContainer {
-            name,
-            image: Some(self.image.clone()),
-            image_pull_policy: Some(self.pull_policy.clone()),
-            command: names(&command),
-            env: Some(vec![run]),
-            stdin: Some(true),
-            stdin_once: Some(true),
-            security_context: Some(security),
-            target_container_name: self.joins.clone(),
-            // So that it is known why it ended, without a right to read logs.
-            termination_message_policy: Some("FallbackToLogsOnError".into()),
-            ..EphemeralContainer::default()
+        let mut capabilities = json!({"drop": ["ALL"]});
+        if !self.capabilities.is_empty() {
+            capabilities["add"] = json!(self.capabilities);
         }
+        let mut container = json!({
+            "name": name,
+            "image": self.image,
+            "imagePullPolicy": self.pull_policy,
+            "command": ["/firedrill", self.command, "--after-a-line", "--lease", lease],
+            "env": [{"name": RUN, "value": self.run}],
+            "stdin": true,
+            "stdinOnce": true,
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": capabilities,
+                "privileged": false,
+                "readOnlyRootFilesystem": true,
+                "runAsUser": 0,
+                "runAsGroup": 0,
+                "runAsNonRoot": false,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            // So that it is known why it ended, without a right to read logs.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        });
+        if let Some(joined) = &self.joins {
+            container["targetContainerName"] = json!(joined);
+        }
+        container
     }
 
     /// What the API server is asked for. It refuses if the pod of this name is another one by now.
-    pub fn patch(&self, name: String) -> Patch<serde_json::Value> {
+    pub fn patch(&self, name: String) -> Patch<Value> {
         let containers = [self.container(name)];
         Patch::Strategic(json!({
             "metadata": {"uid": self.uid},

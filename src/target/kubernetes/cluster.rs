@@ -5,17 +5,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, ServiceAccount};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::DynamicObject;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use super::objects::{
+    Deployment, EndpointSlice, Event, Node, Pod, SelfSubjectAccessReview, ServiceAccount,
+    StatefulSet,
+};
 use crate::target::TargetError;
 
 /// How long an API server may take to answer at first.
@@ -90,11 +91,23 @@ impl Cluster {
     pub fn stateful_sets(&self) -> Api<StatefulSet> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
-    pub fn jobs(&self) -> Api<Job> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    pub fn jobs(&self) -> Api<DynamicObject> {
+        self.unread("batch/v1", "Job", "jobs")
     }
-    pub fn config_maps(&self) -> Api<ConfigMap> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    pub fn config_maps(&self) -> Api<DynamicObject> {
+        self.unread("v1", "ConfigMap", "configmaps")
+    }
+    /// Objects that are made and removed, and of which nothing is read.
+    fn unread(&self, version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+        let (group, release) = version.split_once('/').unwrap_or(("", version));
+        let of = ApiResource {
+            group: group.into(),
+            version: release.into(),
+            api_version: version.into(),
+            kind: kind.into(),
+            plural: plural.into(),
+        };
+        Api::namespaced_with(self.client.clone(), &self.namespace, &of)
     }
     pub fn accounts(&self) -> Api<ServiceAccount> {
         Api::namespaced(self.client.clone(), &self.namespace)

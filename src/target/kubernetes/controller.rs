@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::cluster::{Cluster, is_absent, is_missing, words};
 use super::discover::Chosen;
 use super::mark;
+use super::objects::{Deployment, StatefulSet};
 
 /// How often a patch is made anew because somebody else changed the object meanwhile.
 pub(super) const TRIES: u32 = 5;
@@ -86,7 +86,7 @@ fn of_set(set: StatefulSet) -> Standing {
     let (updated, ready) =
         (status.updated_replicas.unwrap_or_default(), status.ready_replicas.unwrap_or_default());
     let one_kind = status.current_revision == status.update_revision;
-    let done = seen && one_kind && ready >= replicas && status.replicas == replicas;
+    let done = seen && one_kind && ready >= replicas && status.replicas == Some(replicas);
     Standing { replicas, updated, ready, seen, done, metadata: set.metadata }
 }
 

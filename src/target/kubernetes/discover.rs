@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::core::Selector;
 
 use super::cluster::{Cluster, is_forbidden, words};
+use super::objects::{Node, Pod};
 use super::pod::{State, main_container, state};
 use super::refused::Refused;
 use super::rights;
@@ -225,8 +225,7 @@ fn absent(chosen: &Chosen, found: &[Pod], namespace: &str, own: Option<&str>) ->
 async fn zones_of_machines(cluster: &Cluster, zone_label: &str) -> Result<Machines, kube::Error> {
     let machines = cluster.machines().list(&ListParams::default()).await?;
     let zone = |labels: Option<BTreeMap<String, String>>| labels?.remove(zone_label);
-    let of =
-        |m: k8s_openapi::api::core::v1::Node| Some((m.metadata.name?, zone(m.metadata.labels)?));
+    let of = |m: Node| Some((m.metadata.name?, zone(m.metadata.labels)?));
     Ok(machines.into_iter().filter_map(of).collect())
 }
 

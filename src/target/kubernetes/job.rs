@@ -7,15 +7,14 @@
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt, TryStreamExt};
-use k8s_openapi::api::batch::v1;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{AttachParams, DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{AttachParams, DeleteParams, DynamicObject, ListParams, LogParams, PostParams};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster::{self, Cluster, Which, is_absent, is_missing, words};
 use super::manifest::{Scheduled, cron_job};
+use super::objects::{ContainerState, Pod};
 use super::refused::Refused;
 use super::rights::{Need, roles};
 use super::survey::missing;
@@ -123,7 +122,11 @@ impl Job {
         }
     }
 
-    async fn begin(&mut self, mut scenario: ConfigMap, job: &v1::Job) -> Result<(), String> {
+    async fn begin(
+        &mut self,
+        mut scenario: DynamicObject,
+        job: &DynamicObject,
+    ) -> Result<(), String> {
         let uid = job.metadata.uid.clone().unwrap_or_default();
         let owner =
             json!([{"apiVersion": "batch/v1", "kind": "Job", "name": self.name, "uid": uid}]);
@@ -259,7 +262,7 @@ impl Output<'_> {
     }
 }
 
-fn statuses(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::ContainerState> {
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerState> {
     let status = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
     status.filter_map(|status| status.state.as_ref())
 }
@@ -287,7 +290,7 @@ fn objects(
     name: &str,
     account: &str,
     limit: Duration,
-) -> Result<(v1::Job, ConfigMap), String> {
+) -> Result<(DynamicObject, DynamicObject), String> {
     let named = Scheduled { name: name.to_string(), ..drill.clone() };
     let text = cron_job(&named);
     let documents: Vec<Value> = serde_yaml::from_multiple(&text).map_err(|e| e.to_string())?;

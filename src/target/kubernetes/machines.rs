@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use tokio::time::{Instant, sleep};
@@ -15,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::cluster::{is_absent, is_missing, words};
 use super::controller::TRIES;
 use super::mark::{self, Asked};
+use super::objects::Node;
 use crate::command::{self, Around};
 use crate::condition::{Closed, Machine, Power};
 use crate::inventory::NodeId;

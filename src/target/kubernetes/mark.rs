@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{Node, Taint as Own};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::objects::{Node, Taint as Own};
 use crate::condition::{Taint, TaintEffect};
 use crate::control::RUN_LABEL;
 
@@ -77,12 +78,21 @@ impl Mark {
         !self.closed && self.taints.is_empty() && self.replicas.is_none()
     }
 
+    /// The run that holds an object of these annotations, if one does.
+    pub fn whose(annotations: &BTreeMap<String, String>) -> Result<Option<String>, String> {
+        let Some(text) = annotations.get(HELD) else { return Ok(None) };
+        Ok(Some(Mark::read(text)?.run))
+    }
+
+    fn read(text: &str) -> Result<Mark, String> {
+        serde_json::from_str(text).map_err(|e| format!("its annotation {HELD} cannot be read: {e}"))
+    }
+
     /// What an object's annotations say. An error if another run holds it: what that added is its own to give back.
     pub fn of(annotations: Option<&BTreeMap<String, String>>, run: &str) -> Result<Mark, String> {
         let none = Mark { run: run.to_string(), ..Mark::default() };
         let Some(text) = annotations.and_then(|all| all.get(HELD)) else { return Ok(none) };
-        let mark: Mark = serde_json::from_str(text)
-            .map_err(|e| format!("its annotation {HELD} cannot be read: {e}"))?;
+        let mark = Mark::read(text)?;
         match mark.run == run || mark.is_empty() {
             true => Ok(Mark { run: run.to_string(), ..mark }),
             false => {
@@ -205,7 +215,7 @@ pub(super) fn differs(node: &Node, asked: &Asked) -> Option<String> {
 
 /// What makes a controller keep so many pods; `None`: as many as before. `Ok(None)` if it does.
 pub(super) fn of_controller(
-    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    metadata: &ObjectMeta,
     replicas: i32,
     run: &str,
     asked: Option<i32>,

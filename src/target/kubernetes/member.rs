@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, EvictParams, Preconditions};
 use tokio::net::TcpStream;
@@ -19,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::objects::{Event, Pod};
 
 use super::cluster::{is_absent, is_refused, words};
 use super::forward;

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
@@ -14,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::cluster::words;
+use super::objects::Event;
 use super::pod::State;
 
 /// So many wait to be written at most; more are left out.
@@ -102,6 +102,8 @@ fn event(item: &Item, namespace: &str, run: &str, now: SystemTime) -> Option<Eve
     }
     let second = humantime::format_rfc3339_seconds(now).to_string();
     let object = json!({
+        "apiVersion": "v1",
+        "kind": "Event",
         "metadata": {"generateName": format!("{pod}.firedrill-"), "namespace": namespace},
         "involvedObject": {
             "apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": pod, "uid": uid,

@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::cluster::{is_forbidden, watch_words};
 use super::machines::status;
 use super::member::Member;
+use super::objects::{EndpointSlice, Node};
 use super::pod::State;
 use super::up::Up;
 use crate::history::{NodeEventKind, Noticed};
@@ -103,6 +102,7 @@ fn ready_pods(slice: &EndpointSlice) -> BTreeSet<String> {
     let ready = slice
         .endpoints
         .iter()
+        .flatten()
         .filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true));
     ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.uid.clone()).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use super::objects::{ContainerState, ContainerStatus, Pod};
 
 /// What the cluster says of a node's pod now. The default: there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
 use kube::api::PostParams;
 
 use super::admission::{self, AgentImage};
 use super::cluster::{self, Cluster, Which, words};
 use super::discover::{self, Discovered, Found, Pods};
 use super::forward::{self, Clients};
+use super::objects::{Asked, Attributes, SelfSubjectAccessReview};
 use super::pod::{is_the_machines, never_returns};
 use super::refused::Refused;
 use super::rights::{self, Need, roles};
@@ -177,21 +175,19 @@ pub(super) async fn missing(cluster: &Cluster, needs: &[Need]) -> Result<Vec<Nee
 }
 
 async fn is_allowed(cluster: &Cluster, need: &Need, name: Option<&str>) -> Result<bool, Refused> {
-    let text = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
-    let attributes = ResourceAttributes {
-        verb: text(need.verb),
-        group: text(need.group),
-        resource: text(need.resource),
-        subresource: text(need.part),
-        name: name.map(String::from),
-        namespace: text(cluster.namespace()).filter(|_| !need.of_cluster),
-        ..ResourceAttributes::default()
+    let namespace = if need.of_cluster { "" } else { cluster.namespace() };
+    let attributes = Attributes {
+        group: need.group.into(),
+        name: name.unwrap_or_default().into(),
+        namespace: namespace.into(),
+        resource: need.resource.into(),
+        subresource: need.part.into(),
+        verb: need.verb.into(),
     };
     let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            non_resource_attributes: None,
-        },
+        api_version: "authorization.k8s.io/v1".into(),
+        kind: "SelfSubjectAccessReview".into(),
+        spec: Asked { resource_attributes: attributes },
         ..SelfSubjectAccessReview::default()
     };
     let answer = cluster.reviews().create(&PostParams::default(), &review).await;

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::LogParams;
 use tokio::sync::mpsc;
@@ -23,6 +22,7 @@ use super::forward::Forwards;
 use super::machines::Held;
 use super::member::{Known, Member, With};
 use super::news::{Board, Item};
+use super::objects::{Event, Pod};
 use crate::agent::beside::probe::Prober;
 use crate::agent::beside::protocol::HeldLink;
 use crate::condition::{Condition, Controller, Life, Power};

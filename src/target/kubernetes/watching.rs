@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -17,6 +16,7 @@ use super::cluster::watch_words;
 use super::discover::deployment;
 use super::member::Member;
 use super::noticing;
+use super::objects::Pod;
 use super::pod::{State, state};
 use super::up::Up;
 use crate::condition::Life;

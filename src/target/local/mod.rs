@@ -208,10 +208,13 @@ impl Local {
         let data = make(options.data.join(id.as_str()))?;
         let logs = make(options.folder.join("nodes"))?;
         let mut values = self.values(id, addresses);
-        let peers = options.nodes.iter();
-        let peers = peers.map(|(peer, _)| fill(&options.peers, &self.values(peer, addresses)));
-        let peers = peers.collect::<Result<Vec<_>, _>>()?.join(",");
-        values.insert(Variable::Peers, peers);
+        let mut texts = options.command.iter().chain(options.env.values());
+        if texts.any(|text| text.variables().any(|v| *v == Variable::Peers)) {
+            let peers = options.nodes.iter();
+            let peers = peers.map(|(peer, _)| fill(&options.peers, &self.values(peer, addresses)));
+            let peers = peers.collect::<Result<Vec<_>, _>>()?.join(",");
+            values.insert(Variable::Peers, peers);
+        }
         values.insert(Variable::Data, data.to_string_lossy().into_owned());
         let argv =
             options.command.iter().map(|t| fill(t, &values)).collect::<Result<Vec<_>, _>>()?;

@@ -2,6 +2,7 @@
 
 pub mod etcd;
 pub mod exec;
+pub mod http;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod progress;
@@ -65,3 +66,12 @@ pub trait Driver: Send + Sync {
 
 /// How long [`Driver::standings`] may take: whoever asks need not wait longer.
 pub const STANDINGS_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The cause of the causes: what the operating system or the peer said.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -15,6 +15,7 @@ mod list_append;
 mod log;
 mod queue;
 mod register;
+mod requests;
 mod rolling;
 mod set;
 
@@ -28,7 +29,7 @@ use crate::quantity::Ratio;
 /// What share of the calls is of which kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mix {
-    /// The share of reads among all calls. Queues have no reads, and ignore it.
+    /// The share of reads among all calls. Queues have no reads, requests nothing else: they ignore it.
     pub reads: Ratio,
     /// The share of compare-and-sets among a register's writes. Other models ignore it.
     pub cas: Ratio,
@@ -99,6 +100,7 @@ impl Generator {
             Model::Log => Box::new(log::Logs::new(keys)),
             Model::Bank => Box::new(bank::Bank { keys }),
             Model::ListAppend => Box::new(list_append::Lists::new(keys)),
+            Model::Requests => Box::new(requests::Requests { keys }),
         };
         Generator { chance: Chance { rng: ChaCha8Rng::seed_from_u64(seed), mix }, script }
     }

@@ -63,7 +63,7 @@ fn elements_of_sets_and_queues_are_unique_over_the_drill() {
 
 #[test]
 fn every_key_that_was_written_is_read_at_the_end() {
-    for &model in Model::all() {
+    for &model in Model::of_data() {
         let mut generator = Generator::new(model, 3, 1, Mix::of(model));
         let mut written = BTreeSet::new();
         for i in 0..5_000 {
@@ -93,6 +93,17 @@ fn every_key_that_was_written_is_read_at_the_end() {
         assert!(!written.is_empty(), "{model}");
         assert!(written.is_subset(&read), "{model}: {:?}", written.difference(&read));
     }
+}
+
+#[test]
+fn requests_ask_for_every_page_and_leave_nothing_to_be_read_back() {
+    let asked = calls(Model::Requests, 3, 1, 100);
+    for key in 0..3 {
+        assert!(asked.contains(&Call::Read { key }), "{key}");
+    }
+    assert!(asked.iter().all(|call| matches!(call, Call::Read { key: 0..3 })), "{asked:?}");
+    let generator = Generator::new(Model::Requests, 3, 1, Mix::of(Model::Requests));
+    assert_eq!(generator.final_calls(), []);
 }
 
 #[test]

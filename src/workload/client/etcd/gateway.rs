@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::inventory::{AddressBook, NodeId};
+use crate::workload::client::innermost;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,15 +204,6 @@ fn lost(error: &reqwest::Error) -> Trouble {
         true => Trouble::definite(format!("no connection: {why}")),
         false => Trouble::in_doubt(format!("connection lost: {why}")),
     }
-}
-
-/// The cause of the causes: what the operating system or the peer said.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 /// What an answer with that status says.

@@ -46,7 +46,7 @@ pub struct Etcd {
 impl Etcd {
     /// The models that this client can ask for.
     pub const fn models() -> &'static [Model] {
-        Model::all()
+        Model::of_data()
     }
 
     /// A driver for the members in this book, each at its endpoint `client`. `run` keeps runs apart in one
