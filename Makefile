@@ -22,9 +22,9 @@ check: ## format, lints, tests, licences and advisories
 bench: ## what recording and the load cost; how late faults are; what faults cost at a Docker engine, and in a cluster
 	$(CARGO) bench --locked --bench workload --bench drill --bench docker --bench kubernetes
 
-# Nothing unwinds in it. Like functions are one, as Rust's own linker does it; and relative relocations take a byte each,
-# which a C library from 2022 on can read: the binary is asked for its version to see that this one can.
-SMALL = '-Cforce-unwind-tables=no', '-Clink-arg=-Wl,--icf=all,-z,pack-relative-relocs'
+# Nothing unwinds in it; what is alike stands there once; and its relocations take a byte each, which C libraries from 2022
+# on can read: the binary is asked for its version, to see that this one can. The linker is Rust's own on this architecture.
+SMALL = '-Clink-arg=-Wl,--no-eh-frame-hdr,-T,.cargo/small.ld,--icf=all,-z,pack-relative-relocs'
 
 dist: ## the binary that is handed out, under target/; small, and slow to build
 	$(CARGO) build --profile dist --locked --config "target.'cfg(target_arch = \"x86_64\")'.rustflags = [$(SMALL)]"

@@ -69,10 +69,6 @@ fn assert_nothing_made(members: &Members) {
         let own = ["pod/etcd-0", "pod/etcd-1", "pod/etcd-2", "configmap/kube-root-ca.crt"];
         so(left.lines().all(|name| own.contains(&name)), || left.clone())
     });
-    members.cluster.try_kubectl(&format!(
-        "delete clusterrole,clusterrolebinding firedrill-pods-of-{}",
-        members.namespace
-    ));
 }
 
 #[test]
@@ -133,6 +129,34 @@ fn ctrl_c_heals_a_drill_in_the_cluster_and_removes_it() {
     assert_eq!(members.networks(), before);
     assert!(members.home.the_run().join("history.jsonl.zst").exists());
     assert_nothing_made(&members);
+}
+
+/// The drill goes on without whoever watched it, heals what it injected, and ends.
+#[test]
+fn a_drill_in_the_cluster_outlives_who_started_it_and_heals() {
+    let Some(cluster) = cluster() else { return };
+    let members = cluster.members();
+    members.scenario("  - {at: 1s, for: 5s, inject: {partition: {isolate: etcd-1}}}\n");
+    members.allow_what_it_needs();
+    let before = members.networks();
+    let mut drill = members.home.start_command(members.command("run s.yaml --in-cluster"));
+    drill.wait_for("fault 1: injected");
+    drill.signal(Signal::KILL);
+    drill.end();
+    let (of_jobs, logs) =
+        ("-o jsonpath={.items[*].status.succeeded}", "-o jsonpath={.items[*].metadata.name}");
+    eventually("the drill has ended well", || {
+        let ended = members.kubectl(&format!("get jobs {of_jobs}"));
+        so(ended == "1", || ended.clone())
+    });
+    let pod = members.kubectl(&format!("get pods -l batch.kubernetes.io/job-name {logs}"));
+    let said = members.kubectl(&format!("logs {pod}"));
+    assert!(said.contains("fault 1: healed") && said.contains("PASS  pods"), "{said}");
+    members.assert_no_agents();
+    assert_eq!(members.networks(), before);
+    // The cluster removes what is left of it some time after.
+    let kept = members.kubectl("get jobs -o jsonpath={.items[*].spec.ttlSecondsAfterFinished}");
+    assert_eq!(kept, "600");
 }
 
 #[test]

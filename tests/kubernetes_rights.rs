@@ -4,7 +4,7 @@
 mod lab;
 mod runner;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use lab::{Members, cluster, so};
@@ -25,7 +25,7 @@ fn prepared(members: &Members) {
 
 /// Puts what firedrill prints into the cluster.
 fn apply(members: &Members, arguments: &str) -> String {
-    let out = members.command(arguments).output().unwrap();
+    let out = members.as_admin(arguments).output().unwrap();
     assert!(out.status.success(), "{arguments}: {}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).unwrap();
     let file = members.home.write("printed.yaml", &text);
@@ -33,18 +33,8 @@ fn apply(members: &Members, arguments: &str) -> String {
     text
 }
 
-/// A kubeconfig of the service account's.
-fn kubeconfig(members: &Members) -> PathBuf {
-    let text = members.cluster.kubectl("config view --raw --flatten --minify --output json");
-    let mut config: Value = serde_json::from_str(&text).unwrap();
-    let token = members.kubectl(&format!("create token {NAME} --duration 1h"));
-    let user = config["contexts"][0]["context"]["user"].clone();
-    config["users"] = json!([{"name": user, "user": {"token": token}}]);
-    members.home.write("drill.kubeconfig", &config.to_string())
-}
-
 fn command(members: &Members, kubeconfig: &Path, arguments: &str) -> Command {
-    let mut command = members.command(arguments);
+    let mut command = members.as_admin(arguments);
     command.env("KUBECONFIG", kubeconfig);
     command
 }
@@ -78,7 +68,7 @@ fn the_printed_roles_are_enough_and_each_right_of_them_is_missed_before_anything
     let members = cluster.members();
     prepared(&members);
     apply(&members, "manifests rbac s.yaml");
-    let kubeconfig = kubeconfig(&members);
+    let kubeconfig = members.write_kubeconfig(NAME);
     let as_drill = |arguments: &str| command(&members, &kubeconfig, arguments);
     let without = ["delete pods", "done without, for it is not allowed: list events"];
     eventually("the roles are in force", || {
@@ -121,8 +111,6 @@ fn the_printed_roles_are_enough_and_each_right_of_them_is_missed_before_anything
     ];
     assert_eq!(missed, all);
     assert_eq!(agents(&members), before, "nothing was touched");
-    cluster
-        .kubectl(&format!("delete clusterrole,clusterrolebinding {NAME}-of-{}", members.namespace));
 }
 
 #[test]
@@ -131,7 +119,7 @@ fn what_is_not_allowed_is_told_with_the_fault_that_needs_it() {
     let members = cluster.members();
     prepared(&members);
     apply(&members, "manifests rbac s.yaml");
-    let kubeconfig = kubeconfig(&members);
+    let kubeconfig = members.write_kubeconfig(NAME);
     // Who may drill with less may not with more.
     let text = members.home.read("s.yaml").replace("kill:", "crash:");
     members.home.write(
@@ -165,8 +153,6 @@ fn what_is_not_allowed_is_told_with_the_fault_that_needs_it() {
         .start_command(command(&members, &kubeconfig, "plan less.yaml"))
         .end()
         .expect(0, &[]);
-    cluster
-        .kubectl(&format!("delete clusterrole,clusterrolebinding {NAME}-of-{}", members.namespace));
 }
 
 #[test]
@@ -227,6 +213,4 @@ fn what_is_printed_as_a_scheduled_job_drills_from_within_the_cluster() {
     let out = members.command(&job).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr).to_string();
     assert!(out.status.code() == Some(2) && said.contains("context"), "{said}");
-    cluster
-        .kubectl(&format!("delete clusterrole,clusterrolebinding {NAME}-of-{}", members.namespace));
 }

@@ -60,11 +60,6 @@ fn a_service_that_keeps_nothing_is_upgraded_and_nobody_notices() {
         let left = members.kubectl("get jobs -o name");
         so(left.is_empty(), || left.clone())
     });
-    let role = format!(
-        "delete clusterrole,clusterrolebinding firedrill-web-upgraded-of-{}",
-        members.namespace
-    );
-    cluster.try_kubectl(&role);
 }
 
 fn busybox() -> std::path::PathBuf {

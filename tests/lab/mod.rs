@@ -6,7 +6,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::runner::{Home, eventually};
 
@@ -189,7 +190,13 @@ impl Cluster {
     pub fn system(&'static self, manifest: &str, of: &str) -> Members {
         let namespace = format!("tested-{:08x}", rand::random::<u32>());
         self.kubectl(&format!("create namespace {namespace}"));
-        let members = Members { cluster: self, namespace, home: Home::new() };
+        let members = Members {
+            cluster: self,
+            namespace,
+            home: Home::new(),
+            may_all: false,
+            allowed: Mutex::default(),
+        };
         let manifest = members.home.write("manifest.yaml", manifest);
         members.kubectl(&format!("apply -f {}", manifest.display()));
         eventually("three pods are ready", || {
@@ -215,6 +222,21 @@ pub struct Members {
     pub cluster: &'static Cluster,
     pub namespace: String,
     pub home: Home,
+    /// Whether a drill may do all that is of use to it, and not just what it cannot do without.
+    pub may_all: bool,
+    /// The scenario that the account of the drill has the rights for.
+    allowed: Mutex<String>,
+}
+
+/// The API server takes a moment to know of new roles; a scenario that is refused for something else stays so.
+fn settled(plan: impl Fn() -> Command, kubeconfig: &Path) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let out = plan().env("KUBECONFIG", kubeconfig).output().unwrap();
+        if !String::from_utf8_lossy(&out.stderr).contains("kind: Role") {
+            return;
+        }
+    }
 }
 
 impl Members {
@@ -222,10 +244,60 @@ impl Members {
         self.cluster.kubectl(&format!("--namespace {} {arguments}", self.namespace))
     }
 
+    /// firedrill, as whoever it should be: a drill of these pods is a service account with the very roles that
+    /// `manifests rbac` prints for its scenario, and nothing else may it do.
     pub fn command(&self, arguments: &str) -> Command {
+        let mut command = self.as_admin(arguments);
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        // A job in the cluster is started by a person, and is an account itself.
+        if words.first() == Some(&"run")
+            && !words.contains(&"--in-cluster")
+            && let Some(kubeconfig) = self.account(words[1])
+        {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command
+    }
+
+    /// firedrill, by somebody who may do anything in the cluster.
+    pub fn as_admin(&self, arguments: &str) -> Command {
         let mut command = self.home.command(arguments);
         command.env("KUBECONFIG", &self.cluster.kubeconfig);
         command
+    }
+
+    /// A kubeconfig of the scenario's own service account; `None` where there can be none, since it is refused.
+    fn account(&self, scenario: &str) -> Option<PathBuf> {
+        let (kubeconfig, text) = (self.home.path("drill.kubeconfig"), self.home.read(scenario));
+        let mut allowed = self.allowed.lock().unwrap();
+        if *allowed == text {
+            return Some(kubeconfig);
+        }
+        let printed = self.as_admin(&format!("manifests rbac {scenario}")).output().unwrap();
+        if !printed.status.success() {
+            return None;
+        }
+        let mut roles = String::from_utf8(printed.stdout).unwrap();
+        if self.may_all {
+            roles = roles.replace("\n# - {", "\n- {");
+        }
+        let file = self.home.write("rbac.yaml", &roles);
+        self.kubectl(&format!("apply -f {}", file.display()));
+        let name = roles.split("{name: ").nth(1).unwrap().split(',').next().unwrap();
+        self.write_kubeconfig(name);
+        settled(|| self.as_admin(&format!("plan {scenario}")), &kubeconfig);
+        *allowed = text;
+        Some(kubeconfig)
+    }
+
+    /// A kubeconfig of a service account's, in the home.
+    pub fn write_kubeconfig(&self, account: &str) -> PathBuf {
+        let text = self.cluster.kubectl("config view --raw --flatten --minify --output json");
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let token = self.kubectl(&format!("create token {account} --duration 1h"));
+        let user = config["contexts"][0]["context"]["user"].clone();
+        config["users"] = serde_json::json!([{"name": user, "user": {"token": token}}]);
+        self.home.write("drill.kubeconfig", &config.to_string())
     }
 
     /// A scenario of these faults.
@@ -306,5 +378,13 @@ impl Drop for Members {
     fn drop(&mut self) {
         let delete = format!("delete namespace {} --wait=false", self.namespace);
         let _ = self.cluster.try_kubectl(&delete);
+        // What a role of the cluster is called ends with the namespace that it is for.
+        for kind in ["clusterrole", "clusterrolebinding"] {
+            let all = self.cluster.try_kubectl(&format!("get {kind} -o name"));
+            let all = String::from_utf8_lossy(&all.stdout).into_owned();
+            for own in all.lines().filter(|name| name.ends_with(&self.namespace)) {
+                let _ = self.cluster.try_kubectl(&format!("delete {own}"));
+            }
+        }
     }
 }

@@ -89,6 +89,8 @@ pub(super) struct Known {
     pub controller: Controller,
     /// Why the cluster does not evict it, if it does not; and how often it was asked.
     pub refused: Option<(String, u32)>,
+    /// Whether somebody asks for it again and again.
+    pub asks_again: bool,
     /// When nothing was held that should have been, in words.
     pub lapses: Vec<String>,
     ready: bool,

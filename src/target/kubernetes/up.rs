@@ -163,7 +163,7 @@ impl Up {
         known.within.ask(condition);
         member.look(&mut known);
         member.live(self.with(), &mut known, condition.life).await?;
-        if known.refused.is_some() {
+        if known.refused.is_some() && !std::mem::replace(&mut known.asks_again, true) {
             self.evict_again(id);
         }
         let moved = self.moved(member, &known);
@@ -219,6 +219,7 @@ impl Up {
                 }
                 let mut known = member.state.lock().await;
                 if known.life != Life::Evicted || known.refused.is_none() {
+                    known.asks_again = false;
                     return;
                 }
                 if let Err(e) = member.evict(up.with(), &mut known).await {
