@@ -19,8 +19,8 @@ check: ## format, lints, tests, licences and advisories
 	$(MAKE) test
 	@CARGO="$(CARGO)" .ci/deny
 
-bench: ## what recording and the load cost; how late faults are; what faults cost at a Docker engine, and in a cluster
-	$(CARGO) bench --locked --bench workload --bench drill --bench docker --bench kubernetes
+bench: ## what recording, the load and judging cost; how late faults are; what faults cost at a Docker engine, and in a cluster
+	$(CARGO) bench --locked --bench workload --bench check --bench drill --bench docker --bench kubernetes
 
 # Nothing unwinds in it; what is alike stands there once; and its relocations take a byte each, which C libraries from 2022
 # on can read: the binary is asked for its version, to see that this one can. The linker is Rust's own on this architecture.

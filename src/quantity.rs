@@ -117,6 +117,9 @@ pub struct Rate(f64);
 const RATE: &str = "a rate above 0 and at most 1000000/s, such as 500/s or 30/m";
 
 impl Rate {
+    /// One a second.
+    pub const ONE: Rate = Rate(1.0);
+
     /// A rate of `n` operations a second; `None` outside the bounds.
     pub fn per_second_of(n: f64) -> Option<Self> {
         (n > 0.0 && n <= 1e6).then_some(Rate(n))

@@ -265,9 +265,19 @@ pub struct PlanArgs {
 /// `firedrill check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// The folder of a run, or a history
-    #[arg(value_name = "RUN-OR-HISTORY")]
-    pub record: PathBuf,
+    /// Folders of runs, or histories
+    #[arg(value_name = "RUN-OR-HISTORY", required = true)]
+    pub records: Vec<PathBuf>,
+    /// Histories that others recorded, of this kind of object; each file is judged by itself
+    #[arg(long, value_enum, conflicts_with = "scenario")]
+    pub model: Option<HistoryModel>,
+    /// How they are written
+    #[arg(long, value_enum, default_value = "auto", requires = "model")]
+    pub format: HistoryFormat,
+    /// What each register holds at first; a read of nil then tells nothing, as in Knossos [default: nothing, which
+    /// reads as nil]
+    #[arg(long, value_name = "NUMBER", requires = "model", allow_negative_numbers = true)]
+    pub initial: Option<i64>,
     /// Judge by the checks of this scenario [default: the one in the run's folder]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
@@ -277,6 +287,29 @@ pub struct CheckArgs {
     /// Write a JSON report to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// What the operations of a history work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryModel {
+    /// Registers: read, write, compare-and-set; linearizable
+    Register,
+    /// The same
+    CasRegister,
+    /// A lock: acquire, release; linearizable
+    #[value(alias = "mutex")]
+    Lock,
+}
+
+/// How a history of somebody else's is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryFormat {
+    /// As its first letters say
+    Auto,
+    /// Jepsen's EDN
+    Jepsen,
+    /// JSON lines
+    Jsonl,
 }
 
 /// `firedrill heal`.

@@ -10,6 +10,7 @@ mod completions;
 mod containers;
 pub mod exit;
 mod heal;
+mod histories;
 mod image;
 mod in_cluster;
 mod in_pod;

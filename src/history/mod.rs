@@ -3,6 +3,7 @@
 //! [`Record`] is in memory, [`file`] on disk. Deliberately absent: any opinion about what is right.
 
 pub mod file;
+pub mod foreign;
 mod noticed;
 mod operation;
 mod record;

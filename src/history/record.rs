@@ -31,6 +31,42 @@ pub struct Record {
     pub end: Option<End>,
 }
 
+impl Record {
+    /// A record of nothing but operations of this model: of no drill.
+    pub fn of_operations(model: &str, operations: Vec<Operation>) -> Record {
+        let workload = WorkloadFacts {
+            client: String::new(),
+            model: model.to_string(),
+            workers: 0,
+            rate: Rate::ONE,
+            keys: 0,
+            timeout: Span::default(),
+        };
+        Record {
+            header: Header {
+                run: String::new(),
+                scenario: String::new(),
+                file: String::new(),
+                labels: BTreeMap::new(),
+                seed: 0,
+                plan_digest: String::new(),
+                target: String::new(),
+                version: String::new(),
+                began: String::new(),
+                inventory: Inventory::default(),
+                workload,
+            },
+            operations,
+            dropped: vec![],
+            faults: vec![],
+            nodes: vec![],
+            load: None,
+            steady: None,
+            end: None,
+        }
+    }
+}
+
 /// What was drilled, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{CaseKind, Judgement, Verdict};
+use crate::check::{CaseKind, Finding, Judgement, Verdict};
 use crate::history::Record;
 
 use super::facts;
@@ -293,6 +293,29 @@ impl RunReport {
     /// The report of a run that was not tried, because it cannot be done here.
     pub fn skipped(scenario: &str, file: &str, why: &str) -> RunReport {
         RunReport::unrecorded(scenario, file, Status::Skipped, why)
+    }
+
+    /// The report of a history that somebody else recorded: one case of this name and kind.
+    pub fn of_history(
+        name: &str,
+        file: &str,
+        (case, kind): (&str, CaseKind),
+        finding: Finding,
+        seconds: f64,
+    ) -> RunReport {
+        let status = finding.verdict.into();
+        let mut own = CaseReport::new(case, status, finding.summary);
+        own.kind = kind;
+        own.evidence = finding.evidence;
+        own.figures.clone_from(&finding.figures);
+        own.seconds = seconds;
+        let figures = finding.figures.into_iter();
+        let mut report = RunReport::unrecorded(name, file, status, "");
+        report.figures =
+            figures.map(|(figure, value)| (format!("{case}.{figure}"), value)).collect();
+        report.seconds = seconds;
+        report.cases = vec![own];
+        report
     }
 
     fn unrecorded(scenario: &str, file: &str, status: Status, why: &str) -> RunReport {

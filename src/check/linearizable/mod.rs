@@ -10,14 +10,20 @@
 //! operations are in flight or unknown; for the rest there is a search. Its time and memory are bounded: what does
 //! not fit is inconclusive, and it is said where.
 
+mod breadth;
 mod explain;
+mod numbers;
 mod prepared;
 mod search;
 mod seen;
+mod unset;
 mod zones;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
 
+use numbers::Numbers;
 use prepared::{Action, Op};
 use search::Answer;
 use zones::Zones;
@@ -54,23 +60,20 @@ impl Check for Linearizable {
     fn check(&self, record: &Record) -> Finding {
         let (mut n, mut registers, mut broken) = (0, 0, 0);
         let (mut first_broken, mut first_stuck) = (None, None);
-        // Prepared for the search, operations are several times as large: one register at a time.
-        for (key, operations) in gather(record) {
-            let register = Register::of(operations);
-            if register.ops.is_empty() {
-                continue;
-            }
-            n += register.ops.len();
-            registers += 1;
-            let mut steps = self.steps;
-            match judge(&register.ops, &mut steps) {
+        for (key, judged) in self.each(gather(record)) {
+            n += judged.operations;
+            registers += usize::from(judged.operations > 0);
+            match judged.answer {
                 Answer::Yes => {}
                 Answer::No(at) => {
                     broken += 1;
+                    let register = judged.register.unwrap_or_default();
                     first_broken.get_or_insert((key, register, at));
                 }
                 Answer::GaveUp(at) => {
-                    first_stuck.get_or_insert((key, register.operations[at]));
+                    let register = judged.register.unwrap_or_default();
+                    let stuck = register.operations.get(at).copied();
+                    first_stuck = first_stuck.or(stuck.map(|operation| (key, operation)));
                 }
             }
         }
@@ -103,12 +106,53 @@ impl Check for Linearizable {
     }
 }
 
+/// What came of one register.
+struct Judged<'a> {
+    operations: usize,
+    answer: Answer,
+    /// Where it is not linearizable, or nobody knows.
+    register: Option<Register<'a>>,
+}
+
+impl Linearizable {
+    /// Each register judged, several at a time: as many as there are processors. Prepared for the search, operations
+    /// are several times as large; so no more than that.
+    fn each<'a>(&self, registers: BTreeMap<Key, Vec<&'a Operation>>) -> BTreeMap<Key, Judged<'a>> {
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let (count, next) = (registers.len(), Mutex::new(registers.into_iter()));
+        let judged = Mutex::new(BTreeMap::new());
+        let work = || {
+            loop {
+                let one = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((key, operations)) = one else { break };
+                let one = self.one(operations);
+                judged.lock().unwrap_or_else(PoisonError::into_inner).insert(key, one);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..at_once.min(count) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        judged.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn one<'a>(&self, operations: Vec<&'a Operation>) -> Judged<'a> {
+        let register = Register::of(operations);
+        let (operations, mut steps) = (register.ops.len(), self.steps);
+        let answer = judge(&register.ops, &mut steps);
+        let register = (!matches!(answer, Answer::Yes)).then_some(register);
+        Judged { operations, answer, register }
+    }
+}
+
 /// Whether the operations have a linearization; `steps` bounds what a search may cost, where one is needed.
 fn judge(ops: &[Op], steps: &mut u64) -> Answer {
     match zones::judge(ops) {
         Zones::Linearizable => Answer::Yes,
         Zones::Broken(_) => Answer::No(zones::first_broken(ops)),
-        Zones::Undecided => search::search(ops, steps),
+        Zones::Undecided => unset::judge(ops, steps).unwrap_or_else(|| search::search(ops, steps)),
     }
 }
 
@@ -126,7 +170,7 @@ fn gather(record: &Record) -> BTreeMap<Key, Vec<&Operation>> {
 impl<'a> Register<'a> {
     /// Those of one register's operations that count.
     fn of(mut operations: Vec<&'a Operation>) -> Register<'a> {
-        let mut values: HashMap<i64, u32> = HashMap::new();
+        let mut values = Numbers::default();
         let mut ops = Vec::with_capacity(operations.len());
         operations.retain(|o| {
             let action = action(o, &mut values);
@@ -139,11 +183,8 @@ impl<'a> Register<'a> {
 }
 
 /// What an operation does, if it counts. Values are numbered from 1 as they turn up.
-fn action(o: &Operation, values: &mut HashMap<i64, u32>) -> Option<Action> {
-    let mut number = |value: i64| {
-        let next = values.len() as u32 + 1;
-        *values.entry(value).or_insert(next)
-    };
+fn action(o: &Operation, values: &mut Numbers) -> Option<Action> {
+    let mut number = |value: i64| values.of(value);
     Some(match (&o.call, reply(o)) {
         _ if matches!(o.outcome, Outcome::Fail(_)) => return None,
         (Call::Read { .. }, Some(Reply::Value(value))) => Action::Read(value.map_or(0, number)),

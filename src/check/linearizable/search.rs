@@ -21,6 +21,7 @@
 
 use std::collections::HashSet;
 
+use super::breadth::{BreadthFirst, Progress};
 use super::prepared::{Action, Event, InFlight, JUNK, Op, Prepared, Value};
 use super::seen::Seen;
 
@@ -49,16 +50,103 @@ pub(super) struct State {
     pub fresh: bool,
 }
 
-struct Search {
+/// What there is to be searched.
+pub(super) struct Space {
     of: Prepared,
-    seen: Seen,
 }
 
-/// Whether the operations have a linearization; `steps` bounds the work and the memory.
+/// How many states each search visits at first before the other one goes on: at least so many, and for each operation
+/// so many, within which the first one is mostly done where there is a linearization. The next slices are longer.
+const SLICE: u64 = 500;
+const SLICE_FOR_EACH: u64 = 3;
+
+/// Whether the operations have a linearization; `steps` bounds the work, and with it the memory.
+///
+/// Two searches take turns, for neither is best everywhere: one goes depth first, and finds a linearization soon where
+/// there is one, however many outcomes are unknown; the other goes breadth first, one return after the other, and
+/// finds out soon that there is none, where few states are possible at a time.
 pub fn search(ops: &[Op], steps: &mut u64) -> Answer {
-    match Prepared::of(ops) {
-        Ok(of) => Search { of, seen: Seen::default() }.run(steps),
-        Err(op) => Answer::GaveUp(op),
+    let space = match Prepared::of(ops) {
+        Ok(of) => Space { of },
+        Err(op) => return Answer::GaveUp(op),
+    };
+    let mut depth = DepthFirst::new(&space);
+    let mut breadth = Some(BreadthFirst::new(&space));
+    let mut slice = SLICE.max(SLICE_FOR_EACH.saturating_mul(ops.len() as u64));
+    loop {
+        let mut own = slice.min(*steps);
+        *steps -= own;
+        if let Some(answer) = depth.go(&space, &mut own) {
+            *steps += own;
+            return answer;
+        }
+        let mut own = slice.min(*steps);
+        *steps -= own;
+        match breadth.as_mut().map(|breadth| breadth.go(&space, &mut own)) {
+            Some(Progress::Done(answer)) => {
+                *steps += own;
+                return answer;
+            }
+            Some(Progress::TooMany) => breadth = None,
+            Some(Progress::More) | None => {}
+        }
+        *steps += own;
+        if *steps == 0 {
+            return Answer::GaveUp(depth.deepest.1);
+        }
+        slice = slice.saturating_mul(2);
+    }
+}
+
+/// What each of the two searches says alone: depth first, breadth first.
+#[cfg(test)]
+pub fn alone(ops: &[Op]) -> [Answer; 2] {
+    let Ok(of) = Prepared::of(ops) else { return [Answer::GaveUp(0); 2] };
+    let (space, mut steps) = (Space { of }, u64::MAX);
+    let depth = DepthFirst::new(&space).go(&space, &mut steps);
+    let breadth = match BreadthFirst::new(&space).go(&space, &mut steps) {
+        Progress::Done(answer) => answer,
+        Progress::More | Progress::TooMany => Answer::GaveUp(0),
+    };
+    [depth.unwrap_or(Answer::GaveUp(0)), breadth]
+}
+
+/// Takes up the state that promises most, until none is left.
+struct DepthFirst {
+    seen: Seen,
+    stack: Vec<State>,
+    next: Vec<(u8, State)>,
+    /// The latest return that was reached, and its operation.
+    deepest: (u32, usize),
+}
+
+impl DepthFirst {
+    fn new(space: &Space) -> DepthFirst {
+        let (seen, stack) = (Seen::default(), vec![space.first()]);
+        DepthFirst { seen, stack, next: vec![], deepest: (0, 0) }
+    }
+
+    /// Goes on for so many steps. `None`: they are used up.
+    fn go(&mut self, space: &Space, steps: &mut u64) -> Option<Answer> {
+        while let Some(mut state) = self.stack.pop() {
+            let Some(op) = space.advance(&mut state) else { return Some(Answer::Yes) };
+            if state.event >= self.deepest.0 {
+                self.deepest = (state.event, op);
+            }
+            space.forget_useless(&mut state);
+            if self.seen.before_or_now(&state) {
+                continue;
+            }
+            space.branch(&state, &mut self.next);
+            // What lets the returning operation take effect at once comes first.
+            self.next.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+            self.stack.extend(self.next.drain(..).map(|(_, state)| state));
+            *steps = steps.saturating_sub(1);
+            if *steps == 0 {
+                return None;
+            }
+        }
+        Some(Answer::No(self.deepest.1))
     }
 }
 
@@ -78,34 +166,14 @@ fn applied(action: Action, value: Value) -> Option<Value> {
     }
 }
 
-impl Search {
-    fn run(&mut self, steps: &mut u64) -> Answer {
-        let first = State { event: 0, done: 0, value: 0, used: vec![], fresh: false };
-        let mut stack = vec![first];
-        let mut deepest = (0, 0);
-        let mut next = vec![];
-        while let Some(mut state) = stack.pop() {
-            let Some(op) = self.advance(&mut state) else { return Answer::Yes };
-            if state.event >= deepest.0 {
-                deepest = (state.event, op);
-            }
-            if self.known(&mut state) {
-                continue;
-            }
-            if *steps == 0 {
-                return Answer::GaveUp(deepest.1);
-            }
-            *steps -= 1;
-            self.branch(&state, &mut next);
-            // What lets the returning operation take effect at once comes first.
-            next.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
-            stack.extend(next.drain(..).map(|(_, state)| state));
-        }
-        Answer::No(deepest.1)
+impl Space {
+    /// Where every search begins.
+    pub fn first(&self) -> State {
+        State { event: 0, done: 0, value: 0, used: vec![], fresh: false }
     }
 
     /// Walks on to the next return of an operation that has not taken effect; `None` at the end.
-    fn advance(&self, state: &mut State) -> Option<usize> {
+    pub fn advance(&self, state: &mut State) -> Option<usize> {
         while let Some(event) = self.of.events.get(state.event as usize) {
             match event {
                 Event::Call(flight) => {
@@ -126,8 +194,8 @@ impl Search {
         None
     }
 
-    /// Whether nothing new can come of a state. Remembers it.
-    fn known(&mut self, state: &mut State) -> bool {
+    /// Unknown operations that are of no use any more are not told apart from each other.
+    pub fn forget_useless(&self, state: &mut State) {
         let mut junk = 0;
         state.used.retain(|(class, n)| {
             let class = &self.of.classes[*class as usize];
@@ -140,14 +208,14 @@ impl Search {
         if junk > 0 && self.of.missed_until >= state.event {
             take(&mut state.used, 0, junk);
         }
-        self.seen.before_or_now(state)
     }
 
     fn of_use(&self, value: Value, event: u32) -> bool {
         self.of.observed.get(&value).is_some_and(|until| *until >= event)
     }
 
-    fn branch(&self, state: &State, next: &mut Vec<(u8, State)>) {
+    /// What may take effect next, each with how little it promises.
+    pub fn branch(&self, state: &State, next: &mut Vec<(u8, State)>) {
         let Some(Event::Return { slot, from, to, .. }) = self.of.events.get(state.event as usize)
         else {
             return;

@@ -35,7 +35,7 @@ impl Seen {
         if [&self.young, &self.old].iter().any(|s| s.get(&key).is_some_and(leads_nowhere_new)) {
             return true;
         }
-        self.bytes += STATE + size_of_val(state.used.as_slice());
+        self.bytes += bytes(state);
         if self.bytes > GENERATION {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
@@ -48,8 +48,13 @@ impl Seen {
     }
 }
 
+/// What a state takes, about.
+pub(super) fn bytes(state: &State) -> usize {
+    STATE + size_of_val(state.used.as_slice())
+}
+
 /// Whether nowhere more of `a` is used up than of `b`.
-fn at_most(a: &Used, b: &Used) -> bool {
+pub(super) fn at_most(a: &Used, b: &Used) -> bool {
     let mut b = b.iter().peekable();
     a.iter().all(|(class, count)| {
         while b.next_if(|(other, _)| other < class).is_some() {}

@@ -200,6 +200,27 @@ proptest! {
         prop_assert_eq!(verdict(&ops) == Answer::Yes, expected, "{:?}", ops);
     }
 
+    /// Either search by itself, and both name the same operation where it becomes impossible.
+    #[test]
+    fn each_search_alone_agrees_with_trying_every_order(
+        ops in proptest::collection::vec(any_op(3), 1..12)
+    ) {
+        let [depth, breadth] = search::alone(&ops);
+        prop_assert_eq!(depth, breadth, "{:?}", ops);
+        prop_assert_eq!(depth == Answer::Yes, oracle(&ops), "{:?}", ops);
+    }
+
+    /// Where a value is found that nobody set, no order explains it.
+    #[test]
+    fn what_is_found_and_nobody_set_is_impossible_in_truth(
+        ops in proptest::collection::vec(any_op(5), 1..10)
+    ) {
+        if let Some(answer) = unset::judge(&ops, &mut 1_000_000) {
+            prop_assert!(matches!(answer, Answer::No(_)) && !oracle(&ops), "{:?}", ops);
+            prop_assert!(matches!(verdict(&ops), Answer::No(_)), "{:?}", ops);
+        }
+    }
+
     #[test]
     fn few_values_and_many_unknown_writes_agree_too(
         ops in proptest::collection::vec(any_op(2), 1..12)

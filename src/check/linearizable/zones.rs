@@ -18,7 +18,7 @@
 
 mod misses;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::prepared::{Action, Op, Value};
 
@@ -114,9 +114,40 @@ fn judge_until(ops: &[Op], end: Option<(u64, usize)>) -> Zones {
 /// How often operations are held back for compare-and-sets that missed.
 const ROUNDS: usize = 16;
 
+/// For each value, the place of one operation, if any. Values are numbered in a row, so that a vector will do.
+struct ByValue(Vec<u32>);
+
+/// No operation. Histories have fewer.
+const NONE: u32 = u32::MAX;
+
+impl ByValue {
+    fn of(seen: &[(usize, Action, Interval)]) -> ByValue {
+        let highest = seen.iter().map(|(_, action, _)| match action {
+            Action::Read(value) | Action::Write(value) | Action::Missed(value) => *value,
+            Action::Swap(from, to) => (*from).max(*to),
+        });
+        ByValue(vec![NONE; highest.max().unwrap_or(0) as usize + 1])
+    }
+    fn get(&self, value: Value) -> Option<usize> {
+        let at = self.0.get(value as usize).copied().filter(|at| *at != NONE)?;
+        Some(at as usize)
+    }
+    /// What stood there before.
+    fn insert(&mut self, value: Value, at: usize) -> Option<usize> {
+        let before = self.get(value);
+        if let Some(place) = self.0.get_mut(value as usize) {
+            *place = at as u32;
+        }
+        before
+    }
+    fn all(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().filter(|at| **at != NONE).map(|at| *at as usize)
+    }
+}
+
 /// What took effect, block by block.
 fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block>), Zones> {
-    let mut setters: HashMap<Value, usize> = HashMap::new();
+    let mut setters = ByValue::of(seen);
     for (at, (_, action, _)) in seen.iter().enumerate() {
         if let Action::Write(value) | Action::Swap(_, value) = action
             && (*value == 0 || setters.insert(*value, at).is_some())
@@ -131,7 +162,7 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
         Zones::Broken(all.map(|at| seen[at].0).collect())
     };
     let mut reads: Vec<(Value, u64, usize)> = vec![];
-    let mut replaced: HashMap<Value, usize> = HashMap::new();
+    let mut replaced = ByValue::of(seen);
     for (at, (_, action, during)) in seen.iter().enumerate().filter(|(at, _)| certain[*at]) {
         match action {
             Action::Read(value) => reads.push((*value, during.invoked, at)),
@@ -155,7 +186,7 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
         Action::Write(value) => Some((*i, *value, *during)),
         _ => None,
     });
-    let mut swaps = replaced.len();
+    let mut swaps = replaced.all().count();
     for (op, mut value, during) in std::iter::once((usize::MAX, 0, never_written)).chain(writes) {
         let from = all.len();
         all.push(Effect { op, during, value });
@@ -165,7 +196,7 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
                 during: seen[at].2,
                 value,
             }));
-            let Some(&swap) = replaced.get(&value) else { break };
+            let Some(swap) = replaced.get(value) else { break };
             let (op, Action::Swap(_, to), during) = seen[swap] else { break };
             value = to;
             all.push(Effect { op, during, value });
@@ -176,7 +207,7 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
     if swaps > 0 {
         // Each found what another one of them set: none can have been the first.
         let placed: HashSet<usize> = all.iter().map(|effect| effect.op).collect();
-        let rest = replaced.values().copied().filter(|at| !placed.contains(&seen[*at].0));
+        let rest = replaced.all().filter(|at| !placed.contains(&seen[*at].0));
         return Err(proven(&mut rest.into_iter()));
     }
     Ok((all, blocks))
@@ -185,17 +216,15 @@ fn effects(seen: &[(usize, Action, Interval)]) -> Result<(Vec<Effect>, Vec<Block
 /// Which operations took effect for certain; and of those whose outcome is unknown, who found what they set.
 struct Certain {
     certain: Vec<bool>,
-    finders: HashMap<usize, usize>,
+    /// By the place of who set it.
+    finders: Vec<u32>,
 }
 
 /// What is known to have taken effect, and whoever set what that found, and so on. Fails where nobody did.
-fn certain(
-    seen: &[(usize, Action, Interval)],
-    setters: &HashMap<Value, usize>,
-) -> Result<Certain, Zones> {
+fn certain(seen: &[(usize, Action, Interval)], setters: &ByValue) -> Result<Certain, Zones> {
     let mut certain: Vec<bool> =
         seen.iter().map(|(_, _, during)| during.returned != NEVER).collect();
-    let mut finders: HashMap<usize, usize> = HashMap::new();
+    let mut finders = vec![NONE; seen.len()];
     let mut found: Vec<(Value, usize)> = vec![];
     for (at, (_, action, _)) in seen.iter().enumerate().filter(|(at, _)| certain[*at]) {
         if let Action::Read(value) | Action::Swap(value, _) = action {
@@ -206,11 +235,11 @@ fn certain(
         if value == 0 {
             continue;
         }
-        let Some(&at) = setters.get(&value) else {
+        let Some(at) = setters.get(value) else {
             return Err(Zones::Broken(finders_of(&finders, by).map(|at| seen[at].0).collect()));
         };
         if !std::mem::replace(&mut certain[at], true) {
-            finders.insert(at, by);
+            finders[at] = by as u32;
             if let Action::Swap(from, _) = seen[at].1 {
                 found.push((from, at));
             }
@@ -220,8 +249,9 @@ fn certain(
 }
 
 /// An operation, who found what it set, who found what that one set, and so on.
-fn finders_of(finders: &HashMap<usize, usize>, at: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(at), |at| finders.get(at).copied())
+fn finders_of(finders: &[u32], at: usize) -> impl Iterator<Item = usize> {
+    let finder = |at: &usize| finders.get(*at).filter(|by| **by != NONE).map(|by| *by as usize);
+    std::iter::successors(Some(at), finder)
 }
 
 /// The block of the last effects. Fails if they are not possible in their order.

@@ -1,0 +1,324 @@
+//! Jepsen's histories, in EDN or as JSON of the same shape: one vector of operations, or one operation after the
+//! other. `:invoke` begins one, `:ok`, `:fail` or `:info` of the same process ends it. An `:info` is an unknown outcome,
+//! as is an operation that nothing ends.
+//!
+//! Real time is the order of writing, as in Jepsen itself: an event's time here is its place, a millisecond each.
+//! Where reads answer pairs, or tuples of `jepsen.independent`, the first of each is the key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::edn::{Edn, Reader};
+use super::{Foreign, Wrong};
+use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Stage, Time};
+
+/// An event as it is written.
+struct Event<'a> {
+    line: usize,
+    process: Process,
+    kind: Kind,
+    f: &'a str,
+    value: Edn<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Invoke,
+    Ok,
+    Fail,
+    Info,
+}
+
+/// Reads a history. Whoever is no client (`:nemesis`) is left out.
+pub fn read(text: &str) -> Result<Foreign, Wrong> {
+    let events = events(text)?;
+    let keyed = is_keyed(&events);
+    let mut names = Names { keyed, ..Names::default() };
+    let mut operations: Vec<Operation> = Vec::with_capacity(events.len() / 2 + 1);
+    let mut open: HashMap<Process, (usize, usize)> = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        let wrong = |why: String| Wrong { line: event.line, why };
+        let (process, now) = (event.process, Time(at as u64 * 1_000_000));
+        if event.kind == Kind::Invoke {
+            if let Some((_, line)) = open.insert(process, (operations.len(), event.line)) {
+                return Err(wrong(format!(
+                    "process {process} invokes before its operation of line {line} has ended"
+                )));
+            }
+            operations.push(Operation {
+                id: operations.len() as u64,
+                process,
+                node: None,
+                intended: now,
+                invoked: now,
+                returned: None,
+                stage: Stage::Load,
+                call: names.call(event.f, &event.value).map_err(wrong)?,
+                outcome: Outcome::Unknown(names.open.clone()),
+            });
+            continue;
+        }
+        let Some((begun, _)) = open.remove(&process) else {
+            return Err(wrong(format!(
+                "process {process} ends an operation that it never invoked"
+            )));
+        };
+        let Some(operation) = operations.get_mut(begun) else { continue };
+        operation.outcome = match event.kind {
+            Kind::Ok => {
+                let (call, reply) = names.reply(&operation.call, &event.value).map_err(wrong)?;
+                operation.call = call.unwrap_or_else(|| operation.call.clone());
+                Outcome::Ok(reply)
+            }
+            Kind::Fail => Outcome::Fail(names.failed.clone()),
+            Kind::Info | Kind::Invoke => Outcome::Unknown(names.open.clone()),
+        };
+        operation.returned = (event.kind != Kind::Info).then_some(now);
+    }
+    Ok(Foreign { operations, keys: names.keys.names })
+}
+
+fn events(text: &str) -> Result<Vec<Event<'_>>, Wrong> {
+    let mut reader = Reader::new(text);
+    reader.enter();
+    let (mut all, mut seen, mut lines) = (vec![], 0, 1);
+    loop {
+        let before = reader.place();
+        let Some(value) = reader.value()? else { break };
+        // Counted on from the last one: a history has many lines.
+        lines += count(text, seen, before);
+        seen = before;
+        let line = lines + leading(text, before);
+        all.extend(event(value, line)?);
+    }
+    Ok(all)
+}
+
+fn count(text: &str, from: usize, to: usize) -> usize {
+    let part = text.as_bytes().get(from..to).unwrap_or_default();
+    part.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The lines between what was read before and what is read next.
+fn leading(text: &str, from: usize) -> usize {
+    let rest = text.as_bytes().get(from..).unwrap_or_default();
+    rest.iter()
+        .take_while(|b| b.is_ascii_whitespace() || **b == b',')
+        .filter(|b| **b == b'\n')
+        .count()
+}
+
+/// `None`: it is nobody's who counts.
+fn event(value: Edn<'_>, line: usize) -> Result<Option<Event<'_>>, Wrong> {
+    let wrong = |why: &str| Err(Wrong { line, why: why.to_string() });
+    let kind = match value.get("type").and_then(Edn::word) {
+        Some("invoke") => Kind::Invoke,
+        Some("ok") => Kind::Ok,
+        Some("fail") => Kind::Fail,
+        Some("info") => Kind::Info,
+        _ => return wrong("no operation: expected a map with :type :invoke, :ok, :fail or :info"),
+    };
+    let process = match value.get("process") {
+        Some(Edn::Int(n)) => Process::try_from(*n),
+        Some(_) => return Ok(None),
+        None => return wrong("an operation without :process"),
+    };
+    let Ok(process) = process else { return wrong("a :process that is no number from 0 on") };
+    let f = value.get("f").and_then(Edn::word).unwrap_or_default();
+    let value = match value {
+        Edn::Map(entries) => {
+            let own = entries.into_iter().find(|(key, _)| key.word() == Some("value"));
+            own.map_or(Edn::Nil, |(_, value)| value)
+        }
+        _ => Edn::Nil,
+    };
+    Ok(Some(Event { line, process, kind, f, value }))
+}
+
+/// Whether values are pairs of a key and a value: a read answers one, or a write sets one.
+fn is_keyed(events: &[Event]) -> bool {
+    let mut single = events.iter().filter(|event| matches!(event.f, "read" | "write" | "r" | "w"));
+    single.any(|event| event.value.seq().is_some_and(|pair| pair.len() == 2))
+}
+
+/// Numbers for what is written otherwise.
+#[derive(Debug, Default)]
+struct Numbers {
+    known: HashMap<String, usize>,
+    names: Vec<String>,
+}
+
+impl Numbers {
+    fn of(&mut self, name: String) -> usize {
+        if let Some(number) = self.known.get(&name) {
+            return *number;
+        }
+        let number = self.names.len();
+        self.names.push(name.clone());
+        self.known.insert(name, number);
+        number
+    }
+}
+
+#[derive(Debug)]
+struct Names {
+    keyed: bool,
+    keys: Numbers,
+    values: Numbers,
+    open: Arc<str>,
+    failed: Arc<str>,
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        let (open, failed) = ("its outcome is unknown".into(), "it failed".into());
+        let (keys, values) = (Numbers::default(), Numbers::default());
+        Names { keyed: false, keys, values, open, failed }
+    }
+}
+
+impl Names {
+    fn key(&mut self, key: &Edn) -> Key {
+        Key::try_from(self.keys.of(written(key))).unwrap_or(Key::MAX)
+    }
+
+    /// Values that are no numbers are numbered from below, where no history has any.
+    fn value(&mut self, value: &Edn) -> i64 {
+        value.int().unwrap_or_else(|| {
+            i64::MIN.saturating_add(i64::try_from(self.values.of(written(value))).unwrap_or(0))
+        })
+    }
+
+    /// The key, and what stands beside it.
+    fn split<'e, 'a>(&mut self, value: &'e Edn<'a>) -> Result<(Key, &'e Edn<'a>), String> {
+        if !self.keyed {
+            return Ok((self.key(&Edn::Nil), value));
+        }
+        match value.seq() {
+            Some([key, own]) => Ok((self.key(key), own)),
+            _ => Err("expected a pair of a key and a value".into()),
+        }
+    }
+
+    fn call(&mut self, f: &str, value: &Edn) -> Result<Call, String> {
+        Ok(match f {
+            "read" | "r" => Call::Read { key: self.split(value)?.0 },
+            "write" | "w" => {
+                let (key, own) = self.split(value)?;
+                Call::Write { key, value: self.value(own) }
+            }
+            "cas" => {
+                let (key, own) = self.split(value)?;
+                let Some([from, to]) = own.seq() else {
+                    return Err("expected [from to] as the value of a :cas".into());
+                };
+                Call::Cas { key, from: self.value(from), to: self.value(to) }
+            }
+            // A lock is a register: 1 while somebody holds it.
+            "acquire" => Call::Cas { key: self.key(&Edn::Nil), from: 0, to: 1 },
+            "release" => Call::Cas { key: self.key(&Edn::Nil), from: 1, to: 0 },
+            other => {
+                return Err(format!(
+                    "unknown :f :{other}; known: read, write, cas, acquire, release"
+                ));
+            }
+        })
+    }
+
+    /// What was answered; and the call, where only the answer says what was asked.
+    fn reply(&mut self, call: &Call, value: &Edn) -> Result<(Option<Call>, Reply), String> {
+        Ok(match call {
+            Call::Read { .. } => {
+                let (key, own) = self.split(value)?;
+                let found = (*own != Edn::Nil).then(|| self.value(own));
+                (Some(Call::Read { key }), Reply::Value(found))
+            }
+            Call::Cas { .. } => (None, Reply::Swapped(true)),
+            _ => (None, Reply::Done),
+        })
+    }
+}
+
+/// A value as people write it.
+fn written(value: &Edn) -> String {
+    match value {
+        Edn::Nil => "nil".into(),
+        Edn::Bool(is) => is.to_string(),
+        Edn::Int(n) => n.to_string(),
+        Edn::Other(text) => (*text).into(),
+        Edn::Keyword(name) => format!(":{name}"),
+        Edn::Text(text) => format!("\"{text}\""),
+        Edn::Seq(all) => {
+            format!("[{}]", all.iter().map(written).collect::<Vec<_>>().join(" "))
+        }
+        Edn::Map(all) => {
+            let all = all.iter().map(|(key, value)| format!("{} {}", written(key), written(value)));
+            format!("{{{}}}", all.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        let wrong = read(text).unwrap_err();
+        format!("{}: {}", wrong.line, wrong.why)
+    }
+
+    #[test]
+    fn invocations_are_paired_with_their_ends() {
+        let text = "[{:type :invoke, :f :write, :value 3, :process 0}
+{:type :invoke :f :read :value nil :process 1}
+{:process :nemesis, :type :info, :f :start}
+{:type :ok :f :read :value 3 :process 1}
+{:type :info :f :write :value 3 :process 0}
+{:type :invoke :f :cas :value [3 4] :process 2}
+{:type :fail :f :cas :value [3 4] :process 2}
+{:type :invoke :f :cas :value [3 4] :process 2}]";
+        let read = read(text).unwrap().operations;
+        assert_eq!(read[0].call, Call::Write { key: 0, value: 3 });
+        assert!(matches!(read[0].outcome, Outcome::Unknown(_)) && read[0].returned.is_none());
+        assert_eq!(read[1].outcome, Outcome::Ok(Reply::Value(Some(3))));
+        assert!(read[1].invoked > read[0].invoked && read[1].returned > Some(read[1].invoked));
+        assert!(matches!(read[2].outcome, Outcome::Fail(_)));
+        assert!(matches!(read[3].outcome, Outcome::Unknown(_)), "nothing ends it");
+    }
+
+    #[test]
+    fn pairs_have_keys_and_locks_are_registers() {
+        let keyed = "{:type :invoke :f :read :value [:x nil] :process 1}
+{:type :ok :f :read :value [:x \"a\"] :process 1}
+{:type :invoke :f :write :value [:y \"a\"] :process 1}";
+        let read = super::read(keyed).unwrap();
+        assert_eq!(read.keys, [":x", ":y"]);
+        let Outcome::Ok(Reply::Value(Some(a))) = read.operations[0].outcome else { panic!() };
+        assert_eq!(read.operations[1].call, Call::Write { key: 1, value: a });
+        let lock = "{:type :invoke :f :acquire :process 1} {:type :ok :f :acquire :process 1}";
+        let read = super::read(lock).unwrap().operations;
+        assert_eq!(read[0].call, Call::Cas { key: 0, from: 0, to: 1 });
+        // The same as JSON, as elle-cli takes it.
+        let json = r#"[{"type": "invoke", "f": "acquire", "process": 1, "value": null},
+{"type":"ok","f":"acquire","process":1,"value":null}]"#;
+        assert_eq!(super::read(json).unwrap().operations, read);
+    }
+
+    #[test]
+    fn contradictions_are_told_with_their_lines() {
+        let begun = "{:type :invoke :f :write :value 1 :process 7}\n";
+        assert_eq!(
+            told(&format!("{begun}{begun}")),
+            "2: process 7 invokes before its operation of line 1 has ended"
+        );
+        let ok = "\n{:type :ok :f :write :value 1 :process 7}";
+        assert_eq!(
+            told(&format!("{begun}{ok}{ok}")),
+            "4: process 7 ends an operation that it never invoked"
+        );
+        assert!(told("\n{:f :write}").starts_with("2: no operation"));
+        assert!(told("{:type :invoke :f :write :value 1}").contains("without :process"));
+        assert!(told("{:type :invoke :f :pop :process 1}").contains("unknown :f :pop"));
+        assert!(told("{:type :invoke :f :cas :value 1 :process 1}").contains("[from to]"));
+    }
+}

@@ -1,0 +1,170 @@
+//! Histories that others recorded, read for what they are: operations, from call to return. Zstandard and gzip are seen
+//! through.
+//!
+//! Pure but for the reading itself. Deliberately absent: what a drill records besides, and any judgement.
+
+mod edn;
+mod jepsen;
+mod jsonl;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::Operation;
+
+/// How a history is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Jepsen's EDN, or JSON of the same shape: one vector, or an operation a line.
+    Jepsen,
+    /// JSON lines, an operation on a register each: `{"c","k","f","v","v2","t0","t1","s"}`.
+    JsonLines,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Foreign {
+    /// In the order of invocation, as far as the file keeps to it.
+    pub operations: Vec<Operation>,
+    /// What the keys are called there, by their numbers; empty where they are numbers themselves.
+    pub keys: Vec<String>,
+}
+
+/// What is wrong, and in which line, from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    line: usize,
+    why: String,
+}
+
+/// A history that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeignError {
+    /// Its text says something else than a history.
+    #[error("{file}:{line}: {why}")]
+    Text {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        why: String,
+    },
+    /// It cannot be read at all.
+    #[error("{file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        why: io::Error,
+    },
+}
+
+/// Reads a history. `format`: `None` finds it out.
+pub fn read(path: &Path, format: Option<Format>) -> Result<Foreign, ForeignError> {
+    let name = || path.display().to_string();
+    let failed = |why| ForeignError::File { file: name(), why };
+    let wrong = |Wrong { line, why }| ForeignError::Text { file: name(), line, why };
+    let mut text = open(path).map_err(failed)?;
+    let format = match format {
+        Some(format) => format,
+        None => match guess(text.fill_buf().map_err(failed)?) {
+            Some(format) => format,
+            None => {
+                let why = "neither JSON lines nor EDN: say which with --format".to_string();
+                return Err(wrong(Wrong { line: 1, why }));
+            }
+        },
+    };
+    match format {
+        Format::JsonLines => jsonl::read(text).map_err(wrong),
+        Format::Jepsen => {
+            let mut whole = String::new();
+            text.read_to_string(&mut whole).map_err(failed)?;
+            jepsen::read(&whole).map_err(wrong)
+        }
+    }
+}
+
+/// The file's text, whatever it is packed in.
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    const BUFFER: usize = 1 << 18;
+    let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
+    let magic = file.fill_buf()?;
+    Ok(match magic {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::with_buffer(file)?))
+        }
+        [0x1f, 0x8b, ..] => {
+            Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(file)))
+        }
+        _ => Box::new(file),
+    })
+}
+
+/// By the first letters that say something.
+fn guess(begin: &[u8]) -> Option<Format> {
+    let text = begin.trim_ascii_start();
+    let inside = text.strip_prefix(b"[").or_else(|| text.strip_prefix(b"(")).unwrap_or(text);
+    let inside = inside.trim_ascii_start();
+    match inside {
+        [b'{', rest @ ..] => match rest.trim_ascii_start().first()? {
+            // One value of many, and not a line of its own, is Jepsen's.
+            b'"' if inside.len() == text.len() => Some(Format::JsonLines),
+            b'"' => Some(Format::Jepsen),
+            b':' => Some(Format::Jepsen),
+            _ => None,
+        },
+        [b'#' | b';', ..] => Some(Format::Jepsen),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const LINE: &[u8] = br#"{"c":4,"k":2,"f":"r","v":null,"t0":1,"t1":2,"s":"ok"}"#;
+
+    #[test]
+    fn what_it_is_written_in_is_found_out_through_what_it_is_packed_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        gzip.write_all(LINE).unwrap();
+        let packed = [LINE.to_vec(), zstd::encode_all(LINE, 1).unwrap(), gzip.finish().unwrap()];
+        for bytes in packed {
+            let path = folder.path().join("history");
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read(&path, None).unwrap().operations.len(), 1);
+        }
+        let path = folder.path().join("other");
+        std::fs::write(&path, "\n once upon a time").unwrap();
+        let told = read(&path, None).unwrap_err().to_string();
+        assert!(told.ends_with("other:1: neither JSON lines nor EDN: say which with --format"));
+        assert!(
+            read(&path, Some(Format::Jepsen))
+                .unwrap_err()
+                .to_string()
+                .contains("other:2: no operation")
+        );
+        assert!(
+            read(&folder.path().join("none"), None)
+                .unwrap_err()
+                .to_string()
+                .contains("none: No such")
+        );
+    }
+
+    #[test]
+    fn a_format_is_told_by_its_first_letters() {
+        assert_eq!(guess(b"\n[{:type :ok}"), Some(Format::Jepsen));
+        assert_eq!(guess(b"{:type :ok}"), Some(Format::Jepsen));
+        assert_eq!(guess(b"#jepsen.history.Op{:index 0}"), Some(Format::Jepsen));
+        assert_eq!(guess(b" { \"c\":1}"), Some(Format::JsonLines));
+        assert_eq!(guess(b"[ {\"type\":1}"), Some(Format::Jepsen));
+        assert_eq!(guess(b""), None);
+    }
+}
