@@ -11,6 +11,7 @@ mod convergence;
 mod counter;
 mod credibility;
 mod exec;
+mod fifo;
 mod finding;
 mod injection;
 #[cfg(test)]
@@ -42,6 +43,7 @@ mod tell;
 mod timeline;
 mod view;
 
+pub use fifo::Fifo;
 pub use finding::{Case, CaseKind, Finding, Judgement, Verdict};
 pub use judge::judge;
 pub use spec::Spec;

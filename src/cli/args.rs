@@ -299,6 +299,8 @@ pub enum HistoryModel {
     /// A lock: acquire, release; linearizable
     #[value(alias = "mutex")]
     Lock,
+    /// A first-in-first-out queue, whose elements are enqueued once each; linearizable
+    Queue,
 }
 
 /// How a history of somebody else's is written.
@@ -310,6 +312,8 @@ pub enum HistoryFormat {
     Jepsen,
     /// JSON lines
     Jsonl,
+    /// A line for each call and each return: `[2] call enq(7)`, `[2] return`
+    Calls,
 }
 
 /// `firedrill heal`.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::args::{CheckArgs, HistoryFormat, HistoryModel, Verbosity};
 use super::exit::Exit;
 use super::{CliError, output, terminal};
-use crate::check::{CaseKind, Finding, Spec};
+use crate::check::{CaseKind, Check, Fifo, Finding, Spec};
 use crate::history::foreign::{self, Format};
 use crate::history::{Operation, Record};
 use crate::report::RunReport;
@@ -34,29 +34,34 @@ fn judged(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<RunRepor
         HistoryFormat::Auto => None,
         HistoryFormat::Jepsen => Some(Format::Jepsen),
         HistoryFormat::Jsonl => Some(Format::JsonLines),
+        HistoryFormat::Calls => Some(Format::Calls),
     };
     let read = foreign::read(path, format).map_err(|e| CliError::Invalid(e.to_string()))?;
     let initial = match model {
         HistoryModel::Register | HistoryModel::CasRegister => args.initial,
         // Nobody holds it at first.
         HistoryModel::Lock => Some(0),
+        HistoryModel::Queue => None,
     };
     let operations = match initial {
         Some(value) => Operation::after_a_write_of(value, read.operations),
         None => read.operations,
     };
-    let (spec, empty) = (Spec::Linearizable, operations.is_empty());
-    let record = Record::of_operations("register", operations);
+    let (check, model): (Box<dyn Check>, _) = match model {
+        HistoryModel::Queue => (Box::new(Fifo), "queue"),
+        _ => (Spec::Linearizable.build(), "register"),
+    };
+    let (empty, record) = (operations.is_empty(), Record::of_operations(model, operations));
     let began = Instant::now();
     let mut finding = match empty {
         true => Finding::pass("no operation of a client, and so nothing that could be wrong"),
-        false => spec.build().check(&record),
+        false => check.check(&record),
     };
     let seconds = began.elapsed().as_secs_f64();
     named(&mut finding, &read.keys);
     let file = path.display().to_string();
     let name = path.file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned());
-    Ok(RunReport::of_history(&name, &file, (spec.name(), CaseKind::Check), finding, seconds))
+    Ok(RunReport::of_history(&name, &file, (check.name(), CaseKind::Check), finding, seconds))
 }
 
 /// Says what the keys are called that a finding names by their numbers.

@@ -1,6 +1,6 @@
 //! Jepsen's histories, in EDN or as JSON of the same shape: one vector of operations, or one operation after the
-//! other. `:invoke` begins one, `:ok`, `:fail` or `:info` of the same process ends it. An `:info` is an unknown outcome,
-//! as is an operation that nothing ends.
+//! other. `:invoke` begins one, `:ok`, `:fail` or `:info` of the same process ends it. An `:info` is an unknown
+//! outcome, as is an operation that nothing ends.
 //!
 //! Real time is the order of writing, as in Jepsen itself: an event's time here is its place, a millisecond each.
 //! Where reads answer pairs, or tuples of `jepsen.independent`, the first of each is the key.
@@ -217,9 +217,12 @@ impl Names {
             // A lock is a register: 1 while somebody holds it.
             "acquire" => Call::Cas { key: self.key(&Edn::Nil), from: 0, to: 1 },
             "release" => Call::Cas { key: self.key(&Edn::Nil), from: 1, to: 0 },
+            "enqueue" => Call::Enqueue { key: self.key(&Edn::Nil), element: self.value(value) },
+            "dequeue" => Call::Dequeue { key: self.key(&Edn::Nil) },
             other => {
                 return Err(format!(
-                    "unknown :f :{other}; known: read, write, cas, acquire, release"
+                    "unknown :f :{other}; known: read, write, cas, acquire, release, \
+                     enqueue, dequeue"
                 ));
             }
         })
@@ -234,6 +237,10 @@ impl Names {
                 (Some(Call::Read { key }), Reply::Value(found))
             }
             Call::Cas { .. } => (None, Reply::Swapped(true)),
+            Call::Dequeue { .. } => {
+                let found = (*value != Edn::Nil).then(|| self.value(value));
+                (None, Reply::Value(found))
+            }
             _ => (None, Reply::Done),
         })
     }

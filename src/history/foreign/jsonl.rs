@@ -127,7 +127,9 @@ fn operation(line: &Line, id: u64, unknown: &Arc<str>) -> Result<Operation, Stri
             let to = line.v2.ok_or_else(|| absent("v2"))?;
             (Call::Cas { key, from, to }, Reply::Swapped(line.s == "ok"))
         }
-        other => return Err(format!("unknown `f`: `{other}`; known: r, w, cas")),
+        "enq" => (Call::Enqueue { key, element: line.v.ok_or_else(|| absent("v"))? }, Reply::Done),
+        "deq" => (Call::Dequeue { key }, Reply::Value(line.v)),
+        other => return Err(format!("unknown `f`: `{other}`; known: r, w, cas, enq, deq")),
     };
     let outcome = match line.s {
         "ok" => Outcome::Ok(reply),
@@ -212,7 +214,7 @@ mod tests {
         let backwards = fine.replace("\"t1\":2", "\"t1\":0");
         assert_eq!(second(&backwards), "2: it returns at 0, before its call at 1");
         assert!(second(&fine.replace("\"t1\":2", "\"t1\":null")).contains("without an end"));
-        assert!(second(&fine.replace("\"r\"", "\"x\"")).contains("known: r, w, cas"));
+        assert!(second(&fine.replace("\"r\"", "\"x\"")).contains("known: r, w, cas, enq, deq"));
         assert!(second(&fine.replace("\"r\"", "\"w\"")).contains("`w` without `v`"));
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Pure but for the reading itself. Deliberately absent: what a drill records besides, and any judgement.
 
+mod calls;
 mod edn;
 mod jepsen;
 mod jsonl;
@@ -20,6 +21,8 @@ pub enum Format {
     Jepsen,
     /// JSON lines, an operation on a register each: `{"c","k","f","v","v2","t0","t1","s"}`.
     JsonLines,
+    /// A line for each call and each return, of queues: `[2] call enq(7)`, `[2] return`.
+    Calls,
 }
 
 /// What was read.
@@ -72,13 +75,16 @@ pub fn read(path: &Path, format: Option<Format>) -> Result<Foreign, ForeignError
         None => match guess(text.fill_buf().map_err(failed)?) {
             Some(format) => format,
             None => {
-                let why = "neither JSON lines nor EDN: say which with --format".to_string();
+                let why = "neither JSON lines, nor EDN, nor calls and returns: say which with \
+                           --format";
+                let why = why.to_string();
                 return Err(wrong(Wrong { line: 1, why }));
             }
         },
     };
     match format {
         Format::JsonLines => jsonl::read(text).map_err(wrong),
+        Format::Calls => calls::read(text).map_err(wrong),
         Format::Jepsen => {
             let mut whole = String::new();
             text.read_to_string(&mut whole).map_err(failed)?;
@@ -103,9 +109,21 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     })
 }
 
+/// `[2] call ...`.
+fn is_call(text: &[u8]) -> bool {
+    let number = text.strip_prefix(b"[").map(|rest| rest.trim_ascii_start());
+    let rest = number.map(|rest| {
+        rest.iter().position(|byte| !byte.is_ascii_digit()).map(|at| rest.split_at(at))
+    });
+    rest.flatten().is_some_and(|(digits, rest)| !digits.is_empty() && rest.starts_with(b"] call"))
+}
+
 /// By the first letters that say something.
 fn guess(begin: &[u8]) -> Option<Format> {
     let text = begin.trim_ascii_start();
+    if text.starts_with(b"# @object") || is_call(text) {
+        return Some(Format::Calls);
+    }
     let inside = text.strip_prefix(b"[").or_else(|| text.strip_prefix(b"(")).unwrap_or(text);
     let inside = inside.trim_ascii_start();
     match inside {
@@ -143,7 +161,9 @@ mod tests {
         let path = folder.path().join("other");
         std::fs::write(&path, "\n once upon a time").unwrap();
         let told = read(&path, None).unwrap_err().to_string();
-        assert!(told.ends_with("other:1: neither JSON lines nor EDN: say which with --format"));
+        assert!(told.ends_with(
+            "other:1: neither JSON lines, nor EDN, nor calls and returns: say which with --format"
+        ));
         assert!(
             read(&path, Some(Format::Jepsen))
                 .unwrap_err()
@@ -165,6 +185,7 @@ mod tests {
         assert_eq!(guess(b"#jepsen.history.Op{:index 0}"), Some(Format::Jepsen));
         assert_eq!(guess(b" { \"c\":1}"), Some(Format::JsonLines));
         assert_eq!(guess(b"[ {\"type\":1}"), Some(Format::Jepsen));
+        assert_eq!(guess(b"[2] call enq(7)\n"), Some(Format::Calls));
         assert_eq!(guess(b""), None);
     }
 }
