@@ -17,13 +17,23 @@ pub(super) fn check(
     model: HistoryModel,
     verbosity: Verbosity,
 ) -> Result<Exit, CliError> {
-    let mut reports = vec![];
+    let (mut reports, mut unreadable) = (vec![], false);
     for path in &args.records {
-        let report = judged(path, model, &args)?;
+        let report = match judged(path, model, &args) {
+            Ok(report) => report,
+            // The others are judged all the same.
+            Err(why) => {
+                terminal::say(&format!("error: {why}"));
+                unreadable = true;
+                let file = path.display().to_string();
+                reports.push(RunReport::broke_off(&file, &file, &why.to_string()));
+                continue;
+            }
+        };
         terminal::data(&output::text(&report, verbosity))?;
         reports.push(report);
     }
-    let exit = Exit::of(&reports);
+    let exit = if unreadable { Exit::Invalid } else { Exit::of(&reports) };
     let written = output::Outputs::new(args.junit, args.json).write(&reports, exit);
     let summed = output::summary(&reports);
     Ok(super::worst(exit, written.and(summed).err()))

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 
-use super::{Foreign, Wrong};
-use crate::history::{Call, Operation, Outcome, Process, Reply, Stage, Time};
+use super::{Foreign, Wrong, begun};
+use crate::history::{Call, Operation, Outcome, Process, Reply, Time};
 
 /// Reads them. Values that are no numbers are numbered from below.
 pub fn read(text: impl BufRead) -> Result<Foreign, Wrong> {
@@ -39,17 +39,8 @@ pub fn read(text: impl BufRead) -> Result<Foreign, Wrong> {
             if open.insert(process, operations.len()).is_some() {
                 return Err(wrong(format!("{process} calls before its last call has returned")));
             }
-            operations.push(Operation {
-                id: operations.len() as u64,
-                process,
-                node: None,
-                intended: now,
-                invoked: now,
-                returned: None,
-                stage: Stage::Load,
-                call,
-                outcome: Outcome::Unknown("it never returned".into()),
-            });
+            let open = Outcome::Unknown("it never returned".into());
+            operations.push(begun(operations.len(), process, now, call, open));
         } else if let Some(found) = rest.strip_prefix("return") {
             let begun = open.remove(&process).and_then(|begun| operations.get_mut(begun));
             let none = || wrong(format!("{process} returns from what it never called"));

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::edn::{Edn, Reader};
-use super::{Foreign, Wrong};
-use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Stage, Time};
+use super::{Foreign, Wrong, begun};
+use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Time};
 
 /// An event as it is written.
 struct Event<'a> {
@@ -45,17 +45,9 @@ pub fn read(text: &str) -> Result<Foreign, Wrong> {
                     "process {process} invokes before its operation of line {line} has ended"
                 )));
             }
-            operations.push(Operation {
-                id: operations.len() as u64,
-                process,
-                node: None,
-                intended: now,
-                invoked: now,
-                returned: None,
-                stage: Stage::Load,
-                call: names.call(event.f, &event.value).map_err(wrong)?,
-                outcome: Outcome::Unknown(names.open.clone()),
-            });
+            let call = names.call(event.f, &event.value).map_err(wrong)?;
+            let open = Outcome::Unknown(names.open.clone());
+            operations.push(begun(operations.len(), process, now, call, open));
             continue;
         }
         let Some((begun, _)) = open.remove(&process) else {

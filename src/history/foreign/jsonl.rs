@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Foreign, Wrong};
-use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Stage, Time};
+use super::{Foreign, Wrong, begun};
+use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Time};
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Line<'a> {
@@ -111,13 +111,13 @@ pub fn read(mut text: impl BufRead) -> Result<Foreign, Wrong> {
             Some(one) => one,
             None => serde_json::from_slice(&line).map_err(|e| wrong(e.to_string()))?,
         };
-        let operation = operation(&one, operations.len() as u64, &unknown).map_err(wrong)?;
+        let operation = operation(&one, operations.len(), &unknown).map_err(wrong)?;
         operations.push(operation);
     }
     Ok(Foreign { operations, ..Foreign::default() })
 }
 
-fn operation(line: &Line, id: u64, unknown: &Arc<str>) -> Result<Operation, String> {
+fn operation(line: &Line, id: usize, unknown: &Arc<str>) -> Result<Operation, String> {
     let (key, absent) = (line.k, |field: &str| format!("`{}` without `{field}`", line.f));
     let (call, reply) = match line.f {
         "r" => (Call::Read { key }, Reply::Value(line.v)),
@@ -146,19 +146,8 @@ fn operation(line: &Line, id: u64, unknown: &Arc<str>) -> Result<Operation, Stri
         }
         (_, None) => return Err(format!("`{}` without an end (`t1`)", line.s)),
     };
-    let (invoked, returned) = (Time(line.t0), returned.map(Time));
-    let process = line.c;
-    Ok(Operation {
-        id,
-        process,
-        node: None,
-        intended: invoked,
-        invoked,
-        returned,
-        stage: Stage::Load,
-        call,
-        outcome,
-    })
+    let begun = begun(id, line.c, Time(line.t0), call, outcome);
+    Ok(Operation { returned: returned.map(Time), ..begun })
 }
 
 #[cfg(test)]

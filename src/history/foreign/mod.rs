@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::Operation;
+use super::{Call, Operation, Outcome, Process, Stage, Time};
 
 /// How a history is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,21 @@ pub enum ForeignError {
         /// Why.
         why: io::Error,
     },
+}
+
+/// An operation that nothing has ended yet.
+fn begun(id: usize, process: Process, now: Time, call: Call, outcome: Outcome) -> Operation {
+    Operation {
+        id: id as u64,
+        process,
+        node: None,
+        intended: now,
+        invoked: now,
+        returned: None,
+        stage: Stage::Load,
+        call,
+        outcome,
+    }
 }
 
 /// Reads a history. `format`: `None` finds it out.
