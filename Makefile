@@ -8,7 +8,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 drill: ## one real drill: five nodes in three datacenters lose that of the leader
-	$(CARGO) run --release --locked -- run scenarios/leader-datacenter-loss.yaml
+	$(CARGO) run --locked -- run scenarios/leader-datacenter-loss.yaml
 
 test: ## all tests
 	$(CARGO) test --locked --no-fail-fast
