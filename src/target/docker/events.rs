@@ -179,17 +179,21 @@ async fn follow(up: &Arc<Up>, member: &Member) -> Result<(), TargetError> {
     }
     let process = known.now.pid;
     member.look(up.with(), &mut known).await?;
-    if known.now.pid != process || !known.now.running || !up.moved(member, &known) {
+    if known.now.pid != process || !known.now.running {
         return Ok(());
     }
+    let Some(new) = up.moved(member, &known) else { return Ok(()) };
     let held = known.flank.holdings();
     known.flank.stands_elsewhere();
     up.wire(member, &mut known).await?;
     drop(known);
     up.rewire(&member.id).await?;
-    let whole =
-        |what| format!("its networks changed: {what} were whole there until they were held");
-    member.state.lock().await.lapses.extend(held.into_iter().map(whole));
+    // Where it is no more, nothing was whole that should not have been.
+    if !new.is_empty() {
+        let whole =
+            |what| format!("its networks changed: {what} were whole there until they were held");
+        member.state.lock().await.lapses.extend(held.into_iter().map(whole));
+    }
     Ok(())
 }
 
@@ -226,7 +230,7 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     if !same_process || !stands {
         let held = known.flank.holdings();
         known.flank.leave();
-        moved = up.moved(member, &known);
+        moved = up.moved(member, &known).is_some();
         up.wire(member, &mut known).await?;
         // A restart is the node's own affair, and its peers held their ends; an agent that went is ours.
         if same_process {

@@ -110,7 +110,7 @@ impl Up {
         member.live(self.with(), &mut known, condition.life).await?;
         // Whatever fails, the rest is done: a part that cannot be injected must not keep another from its heal.
         let process = known.now.pid;
-        let moved = self.moved(member, &known);
+        let moved = self.moved(member, &known).is_some();
         let wired = self.wire(member, &mut known).await;
         let suffered = member.suffer(self.with(), &mut known).await;
         let mut told = wired.and(suffered);
@@ -146,17 +146,19 @@ impl Up {
         Some(What::Limits { container, name, own })
     }
 
-    /// Writes down where a node is now, for its peers and for clients; whether that is somewhere else than before.
-    pub(super) fn moved(&self, member: &Member, known: &Known) -> bool {
+    /// Writes down where a node is now, for its peers and for clients: the addresses that it did not have before.
+    /// `None`: nothing changed.
+    pub(super) fn moved(&self, member: &Member, known: &Known) -> Option<Vec<IpAddr>> {
         let now = &known.now.addresses;
         if now.is_empty() {
-            return false; // a dead node has none, and comes back to its old ones or to new ones
+            return None; // a dead node has none, and comes back to its old ones or to new ones
         }
         if self.book.write(&member.id, self.endpoints(known)) {
             tracing::info!("{} is reached somewhere else now", member.id);
         }
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        addresses.insert(member.id.clone(), now.clone()).as_ref() != Some(now)
+        let before = addresses.insert(member.id.clone(), now.clone()).unwrap_or_default();
+        (before != *now).then(|| now.difference(&before).copied().collect())
     }
 
     /// Tells every other node's agent where this one is now.
