@@ -182,13 +182,36 @@ fn a_namespace_that_withholds_capabilities_is_found_out_while_planning() {
     assert_eq!(agents(&members), before);
 }
 
+/// A claim, and what answers it: a folder on one of the machines, where everybody may write.
+fn claimed(members: &Members, claim: &str) -> (&'static str, String) {
+    let (machine, namespace) = ("n1", &members.namespace);
+    let folder = format!("/var/lib/firedrill-records/{namespace}");
+    members.inside(machine, &format!("mkdir --parents --mode 777 {folder}"));
+    let size = "accessModes: [ReadWriteOnce], storageClassName: ''";
+    let there = format!("{{key: kubernetes.io/hostname, operator: In, values: [{machine}]}}");
+    let text = format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {namespace}}}\nspec: {{{size}, capacity: \
+         {{storage: 64Mi}}, hostPath: {{path: {folder}}}, claimRef: {{namespace: {namespace}, name: {claim}}}, \
+         nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [{there}]}}]}}}}}}\n---\n\
+         apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {claim}, namespace: {namespace}}}\n\
+         spec: {{{size}, volumeName: {namespace}, resources: {{requests: {{storage: 64Mi}}}}}}\n"
+    );
+    let file = members.home.write("claim.yaml", &text);
+    members.kubectl(&format!("apply -f {}", file.display()));
+    (machine, folder)
+}
+
 #[test]
 fn what_is_printed_as_a_scheduled_job_drills_from_within_the_cluster() {
     let Some(cluster) = cluster() else { return };
     let members = cluster.members();
     prepared(&members);
     apply(&members, "manifests rbac s.yaml");
-    let job = format!("manifests cronjob s.yaml --image {} --seed 7", cluster.image);
+    let mut job = format!("manifests cronjob s.yaml --image {} --seed 7", cluster.image);
+    let folder = cluster.is_lab().then(|| claimed(&members, "records"));
+    if folder.is_some() {
+        job += " --claim records";
+    }
     let printed = apply(&members, &job);
     assert!(printed.contains("\"--seed\", \"7\""), "{printed}");
     members.kubectl(&format!("create job now --from cronjob/{NAME}"));
@@ -205,6 +228,10 @@ fn what_is_printed_as_a_scheduled_job_drills_from_within_the_cluster() {
     let log = members.kubectl("logs job/now");
     assert!(members.kubectl(ended).contains("Complete"), "{log}");
     assert!(log.contains("PASS  pods") && log.contains("--seed 7"), "{log}");
+    if let Some((machine, folder)) = folder {
+        let kept = members.inside(machine, &format!("find {folder} -name 'history.jsonl*'"));
+        assert_eq!(kept.lines().count(), 1, "{kept}");
+    }
     members.assert_no_agents();
     // What names a file of this machine cannot run there.
     let text =

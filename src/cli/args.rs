@@ -166,6 +166,9 @@ pub struct CronJobArgs {
     /// When, as cron has it
     #[arg(long, value_name = "CRON", default_value = "0 3 * * *", value_parser = schedule)]
     pub schedule: String,
+    /// The PersistentVolumeClaim on which the records are to stay [default: they go with the drill's pod]
+    #[arg(long, value_name = "NAME")]
+    pub claim: Option<String>,
 }
 
 /// Minute, hour, day, month and weekday, or a name for them such as @daily.

@@ -18,7 +18,7 @@ pub(super) fn manifests(args: ManifestsArgs) -> Result<Exit, CliError> {
     let input = match inputs::look(file, variation) {
         Ok(input) => input,
         Err(refused) => {
-            refused.why.iter().for_each(|why| terminal::say(why.trim_end()));
+            refused.say();
             return Ok(Exit::Invalid);
         }
     };
@@ -50,6 +50,7 @@ fn cron_job(
 ) -> Result<String, CliError> {
     let mut drill = drill_there(input, spec, job.image.as_ref(), &job.drill.variation)?;
     drill.schedule.clone_from(&job.schedule);
+    drill.claim.clone_from(&job.claim);
     Ok(kubernetes::cron_job(&drill))
 }
 
@@ -88,5 +89,6 @@ pub(super) fn drill_there(
         scenario: input.source.clone(),
         watched: vec![],
         arguments,
+        claim: None,
     })
 }

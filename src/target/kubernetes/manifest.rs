@@ -23,6 +23,8 @@ pub struct Scheduled {
     pub watched: Vec<String>,
     /// Further arguments of `firedrill run`.
     pub arguments: Vec<String>,
+    /// The PersistentVolumeClaim on which it leaves its record. `None`: that goes with its pod.
+    pub claim: Option<String>,
 }
 
 /// Somebody to be in the cluster, who may do this and nothing else.
@@ -53,13 +55,16 @@ pub fn rbac(needs: &[Need], name: &str, namespace: &str) -> String {
 
 /// The scenario, and what drills it. One drill at a time; one that fails is not tried again.
 pub fn cron_job(drill: &Scheduled) -> String {
-    let Scheduled { name, namespace, schedule, image, pull_policy, scenario, arguments, watched } =
-        drill;
+    let Scheduled { name, namespace, schedule, image, pull_policy, scenario, .. } = drill;
+    let work = match &drill.claim {
+        Some(claim) => format!("persistentVolumeClaim: {{claimName: {}}}", quoted(claim)),
+        None => "emptyDir: {}".into(),
+    };
     let mut command = vec!["/firedrill".to_string()];
-    command.extend(watched.iter().cloned());
+    command.extend(drill.watched.iter().cloned());
     let run = ["run", "/scenario/scenario.yaml", "--yes", "--out", "/record"];
     command.extend(run.map(String::from));
-    command.extend(arguments.iter().cloned());
+    command.extend(drill.arguments.iter().cloned());
     let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
     format!(
         r#"apiVersion: v1
@@ -104,7 +109,7 @@ spec:
             - {{name: work, mountPath: /record}}
           volumes:
           - {{name: scenario, configMap: {{name: {name}}}}}
-          - {{name: work, emptyDir: {{}}}}
+          - {{name: work, {work}}}
 "#,
         namespace = scalar(namespace),
         scenario = block(scenario),
@@ -147,6 +152,7 @@ mod tests {
             scenario: scenario.into(),
             watched: vec![],
             arguments: vec!["--set".into(), "workload.rate=\"9\"/s".into()],
+            claim: None,
         }
     }
 
@@ -170,6 +176,19 @@ mod tests {
             let objects = objects(&cron_job(&drill(scenario)));
             assert_eq!(objects[0]["data"]["scenario.yaml"], scenario, "{scenario:?}");
         }
+    }
+
+    #[test]
+    fn a_record_stays_where_it_is_told_to() {
+        let volume = |claim: Option<&str>| {
+            let drill = Scheduled { claim: claim.map(String::from), ..drill("name: x\n") };
+            let job = &objects(&cron_job(&drill))[1]["spec"]["jobTemplate"]["spec"];
+            job["template"]["spec"]["volumes"][1].clone()
+        };
+        let work = |key: &str, of| serde_json::json!({"name": "work", key: of});
+        let claimed = serde_json::json!({"claimName": "records"});
+        assert_eq!(volume(Some("records")), work("persistentVolumeClaim", claimed));
+        assert_eq!(volume(None), work("emptyDir", serde_json::json!({})));
     }
 
     #[test]
