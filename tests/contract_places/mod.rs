@@ -156,9 +156,28 @@ pub fn container() -> Option<Place> {
 struct Running(Nodes);
 
 /// etcd as the pods of a StatefulSet.
+/// A kubeconfig of somebody who may do what a scenario of the table's conditions takes, and nothing else.
+fn account(members: &Members) -> PathBuf {
+    let faults = [
+        "partition: {isolate: etcd-2}",
+        "latency: {nodes: etcd-2, latency: 80ms}",
+        "dns: {nodes: etcd-2, answer: silence}",
+        "pause: {nodes: etcd-2}",
+        "crash: {nodes: etcd-2}",
+        "stop: {nodes: etcd-2}",
+        "kill: {nodes: etcd-2}",
+    ];
+    let one = |(at, fault)| format!("  - {{at: {at}s, for: 1s, inject: {{{fault}}}}}\n");
+    members.scenario(&(1..).step_by(2).zip(faults).map(one).collect::<String>());
+    let text = members.home.read("s.yaml").replace("selector: app=etcd", "statefulset: etcd");
+    members.home.write("s.yaml", &text);
+    members.account("s.yaml").expect("the scenario's own roles")
+}
+
 pub fn pod() -> Option<Place> {
     let cluster = cluster()?;
     let members = Arc::new(cluster.members());
+    let kubeconfig = account(&members);
     let (run, nodes) = (run(), ["etcd-0", "etcd-1", "etcd-2"].map(NodeId::new));
     let place = |node: &NodeId| -> String {
         members.kubectl(&format!("get pod {node} -o jsonpath={{.spec.nodeName}}"))
@@ -169,7 +188,7 @@ pub fn pod() -> Option<Place> {
         run: run.clone(),
         folder: members.home.path("run"),
         cluster: kubernetes::Which {
-            kubeconfig: Some(cluster.kubeconfig().into()),
+            kubeconfig: Some(kubeconfig),
             context: None,
             namespace: members.namespace.clone(),
         },

@@ -267,7 +267,7 @@ impl Members {
     }
 
     /// A kubeconfig of the scenario's own service account; `None` where there can be none, since it is refused.
-    fn account(&self, scenario: &str) -> Option<PathBuf> {
+    pub fn account(&self, scenario: &str) -> Option<PathBuf> {
         let (kubeconfig, text) = (self.home.path("drill.kubeconfig"), self.home.read(scenario));
         let mut allowed = self.allowed.lock().unwrap();
         if *allowed == text {
