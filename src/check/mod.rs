@@ -46,6 +46,7 @@ mod view;
 pub use fifo::Fifo;
 pub use finding::{Case, CaseKind, Finding, Judgement, Verdict};
 pub use judge::judge;
+pub use linearizable::Linearizable;
 pub use spec::Spec;
 
 use crate::catalogue::{Entry, entries};

@@ -5,44 +5,47 @@ use std::path::{Path, PathBuf};
 
 use super::args::{CheckArgs, Verbosity};
 use super::exit::Exit;
+use super::inputs::Refused;
 use super::judged::history_in;
 use super::run::{OVERRIDES_FILE, SCENARIO_FILE};
 use super::{CliError, assemble, histories, judged, output, terminal};
 use crate::history::file;
 use crate::report::RunReport;
-use crate::scenario::{Diagnostic, Scenario};
+use crate::scenario::Scenario;
 
-/// Judges, prints, and writes the reports that were asked for.
+/// Judges, prints, and writes the reports that were asked for. What cannot be judged keeps nobody else from it.
 pub(super) fn check(args: CheckArgs, verbosity: Verbosity) -> Result<Exit, CliError> {
-    if let Some(model) = args.model {
-        return histories::check(args, model, verbosity);
-    }
-    let (mut reports, mut shown) = (vec![], Ok(()));
+    let (mut reports, mut shown, mut refused) = (vec![], Ok(()), false);
     for path in &args.records {
-        match again(path, &args)? {
+        let judged = match args.model {
+            Some(model) => histories::judged(path, model, &args),
+            None => again(path, &args),
+        };
+        match judged {
             Ok(report) => {
                 let text = output::text(&report, verbosity);
                 shown = shown.and(terminal::data(&text).map_err(CliError::from));
                 reports.push(report);
             }
-            Err(found) => {
-                found.iter().for_each(|d| terminal::say(d.render().trim_end()));
-                return Ok(Exit::Invalid);
+            Err(why) => {
+                refused = true;
+                reports.push(why.told());
             }
         }
     }
-    let exit = Exit::of(&reports);
+    let invalid = refused.then_some(Exit::Invalid);
+    let exit = Exit::merge([Exit::of(&reports)].into_iter().chain(invalid));
     let written = output::Outputs::new(args.junit, args.json).write(&reports, exit);
     let summed = output::summary(&reports);
     Ok(super::worst(exit, shown.and(written).and(summed).err()))
 }
 
-/// One run, judged again; or what is wrong with the scenario to judge it by.
-fn again(path: &Path, args: &CheckArgs) -> Result<Result<RunReport, Vec<Diagnostic>>, CliError> {
-    let wrong = |path: &Path, why: &str| CliError::Invalid(format!("{}: {why}", path.display()));
+/// One run, judged again.
+fn again(path: &Path, args: &CheckArgs) -> Result<RunReport, Refused> {
+    let wrong = |why: &str| Refused::of(path, &format!("{}: {why}", path.display()));
     let (history, folder) = match path.is_dir() {
         true => {
-            let none = || wrong(path, "no history.jsonl in this folder: is it a run's?");
+            let none = || wrong("no history.jsonl in this folder: is it a run's?");
             (history_in(path).ok_or_else(none)?, path.to_path_buf())
         }
         false => {
@@ -52,22 +55,15 @@ fn again(path: &Path, args: &CheckArgs) -> Result<Result<RunReport, Vec<Diagnost
     };
     let record = file::read(&history).map_err(|e| {
         let hint = "a history that is not firedrill's own needs --model";
-        CliError::Invalid(if path.is_dir() { e.to_string() } else { format!("{e}; {hint}") })
+        Refused::of(path, &if path.is_dir() { e.to_string() } else { format!("{e}; {hint}") })
     })?;
-    let scenario = match scenario(args, &folder)? {
-        Ok(scenario) => scenario,
-        Err(found) => return Ok(Err(found)),
-    };
-    let checks = assemble::checks(&scenario);
+    let checks = assemble::checks(&scenario(path, args, &folder)?);
     let report = judged::of(&record, &checks, Some(judged::shown(&folder)));
-    Ok(Ok(report.with_set(&overrides(&folder))))
+    Ok(report.with_set(&overrides(&folder)))
 }
 
 /// The scenario to judge by: the one that was given, or the run's own, as the command line had changed it.
-fn scenario(
-    args: &CheckArgs,
-    folder: &Path,
-) -> Result<Result<Scenario, Vec<Diagnostic>>, CliError> {
+fn scenario(record: &Path, args: &CheckArgs, folder: &Path) -> Result<Scenario, Refused> {
     let own = folder.join(SCENARIO_FILE);
     let (path, set): (PathBuf, Vec<(String, String)>) = match &args.scenario {
         Some(path) => (path.clone(), vec![]),
@@ -75,9 +71,10 @@ fn scenario(
     };
     let text = fs::read_to_string(&path).map_err(|e| {
         let hint = "give the scenario whose checks are meant with --scenario FILE";
-        CliError::Invalid(format!("{}: {e}; {hint}", path.display()))
+        Refused::of(record, &format!("{}: {e}; {hint}", path.display()))
     })?;
-    Ok(Scenario::parse(&path.display().to_string(), &text, &set))
+    Scenario::parse(&path.display().to_string(), &text, &set)
+        .map_err(|found| Refused::by(record, &found))
 }
 
 /// What the command line had changed in the run's scenario; nothing where that is not known.

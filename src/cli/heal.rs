@@ -64,9 +64,13 @@ fn engine(folders: &[PathBuf]) -> Result<usize, CliError> {
 /// What earlier runs left in a scenario's cluster: also such as have no folder here. How much was given back, and
 /// whether all was.
 fn cluster(scenario: &Path, folders: &[PathBuf]) -> Result<(usize, Exit), CliError> {
-    let (_, read) = inputs::read(scenario, &[]).map_err(|refused| {
-        CliError::Invalid(refused.why.join("\n").trim_start_matches("error: ").trim_end().into())
-    })?;
+    let (_, read) = match inputs::read(scenario, &[]) {
+        Ok(read) => read,
+        Err(refused) => {
+            refused.say();
+            return Ok((0, Exit::Invalid));
+        }
+    };
     let file = scenario.display();
     let Target::Kubernetes(spec) = &read.target.value else {
         let kind = read.target.kind();

@@ -3,75 +3,56 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::args::{CheckArgs, HistoryFormat, HistoryModel, Verbosity};
-use super::exit::Exit;
-use super::{CliError, output, terminal};
-use crate::check::{CaseKind, Check, Fifo, Finding, Spec};
+use super::args::{CheckArgs, HistoryFormat, HistoryModel};
+use super::inputs::Refused;
+use crate::check::{Check, Fifo, Finding, Linearizable};
 use crate::history::foreign::{self, Format};
-use crate::history::{Operation, Record};
+use crate::history::{Outcome, Record, Reply};
 use crate::report::RunReport;
 
-/// Judges them, prints, and writes the reports that were asked for.
-pub(super) fn check(
-    args: CheckArgs,
+/// One history, judged.
+pub(super) fn judged(
+    path: &Path,
     model: HistoryModel,
-    verbosity: Verbosity,
-) -> Result<Exit, CliError> {
-    let (mut reports, mut unreadable) = (vec![], false);
-    for path in &args.records {
-        let report = match judged(path, model, &args) {
-            Ok(report) => report,
-            // The others are judged all the same.
-            Err(why) => {
-                terminal::say(&format!("error: {why}"));
-                unreadable = true;
-                let file = path.display().to_string();
-                reports.push(RunReport::broke_off(&file, &file, &why.to_string()));
-                continue;
-            }
-        };
-        terminal::data(&output::text(&report, verbosity))?;
-        reports.push(report);
-    }
-    let exit = if unreadable { Exit::Invalid } else { Exit::of(&reports) };
-    let written = output::Outputs::new(args.junit, args.json).write(&reports, exit);
-    let summed = output::summary(&reports);
-    Ok(super::worst(exit, written.and(summed).err()))
-}
-
-fn judged(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<RunReport, CliError> {
+    args: &CheckArgs,
+) -> Result<RunReport, Refused> {
     let format = match args.format {
         HistoryFormat::Auto => None,
         HistoryFormat::Jepsen => Some(Format::Jepsen),
         HistoryFormat::Jsonl => Some(Format::JsonLines),
         HistoryFormat::Calls => Some(Format::Calls),
     };
-    let read = foreign::read(path, format).map_err(|e| CliError::Invalid(e.to_string()))?;
+    let read = foreign::read(path, format).map_err(|e| Refused::of(path, &e.to_string()))?;
     let initial = match model {
         HistoryModel::Register | HistoryModel::CasRegister => args.initial,
         // Nobody holds it at first.
         HistoryModel::Lock => Some(0),
         HistoryModel::Queue => None,
     };
-    let operations = match initial {
-        Some(value) => Operation::after_a_write_of(value, read.operations),
-        None => read.operations,
-    };
     let (check, model): (Box<dyn Check>, _) = match model {
         HistoryModel::Queue => (Box::new(Fifo), "queue"),
-        _ => (Spec::Linearizable.build(), "register"),
+        _ => (Box::new(Linearizable { initial, ..Linearizable::default() }), "register"),
     };
-    let (empty, record) = (operations.is_empty(), Record::of_operations(model, operations));
+    let silent = !read.operations.iter().any(|o| answered(&o.outcome, initial));
+    let record = Record::of_operations(model, read.operations);
     let began = Instant::now();
-    let mut finding = match empty {
-        true => Finding::pass("no operation of a client, and so nothing that could be wrong"),
+    let mut finding = match silent {
+        true => Finding::pass("nothing was answered, and so nothing can be wrong"),
         false => check.check(&record),
     };
     let seconds = began.elapsed().as_secs_f64();
     named(&mut finding, &read.keys);
     let file = path.display().to_string();
     let name = path.file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned());
-    Ok(RunReport::of_history(&name, &file, (check.name(), CaseKind::Check), finding, seconds))
+    Ok(RunReport::of_history(&name, &file, check.name(), finding, seconds))
+}
+
+/// A register that holds something at first cannot be found to hold nothing: who says so did not look.
+fn answered(outcome: &Outcome, initial: Option<i64>) -> bool {
+    match outcome {
+        Outcome::Ok(Reply::Value(None)) => initial.is_none(),
+        outcome => outcome.is_ok(),
+    }
 }
 
 /// Says what the keys are called that a finding names by their numbers.

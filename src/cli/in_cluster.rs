@@ -28,7 +28,7 @@ pub(super) fn run(args: &RunArgs, verbosity: Verbosity) -> Result<Exit, CliError
     let input = match inputs::look(file, &args.variation) {
         Ok(input) => input,
         Err(refused) => {
-            refused.why.iter().for_each(|why| terminal::say(why.trim_end()));
+            refused.say();
             return Ok(Exit::Invalid);
         }
     };

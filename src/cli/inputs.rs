@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::abilities::Abilities;
 use super::args::{TargetKind, Variation};
-use super::{CliError, cluster, containers};
+use super::{CliError, cluster, containers, terminal};
 use crate::condition::Condition;
 use crate::plan::{self, Plan};
+use crate::report::RunReport;
 use crate::scenario::{self, Diagnostic, Scenario, Target};
 use crate::target::kubernetes::{self, Survey};
 
@@ -39,6 +40,31 @@ pub struct Refused {
     pub file: String,
     /// The mistakes, in the order of their places.
     pub why: Vec<String>,
+}
+
+impl Refused {
+    /// For one reason, as an error is told.
+    pub fn of(file: &Path, why: &str) -> Refused {
+        Refused { file: file.display().to_string(), why: vec![format!("error: {why}")] }
+    }
+
+    /// For what was found in a scenario.
+    pub fn by(file: &Path, found: &[Diagnostic]) -> Refused {
+        let why = found.iter().map(Diagnostic::render).collect();
+        Refused { file: file.display().to_string(), why }
+    }
+
+    /// Says why, and gives the report that goes without a verdict.
+    pub fn told(&self) -> RunReport {
+        self.say();
+        let name = Path::new(&self.file).file_stem().unwrap_or_default().to_string_lossy();
+        RunReport::broke_off(&name, &self.file, &self.why.join("\n"))
+    }
+
+    /// Says why.
+    pub fn say(&self) {
+        self.why.iter().for_each(|why| terminal::say(why.trim_end()));
+    }
 }
 
 /// The scenario files among these paths: files as they are, of folders every `*.yaml` and `*.yml` in it
@@ -109,18 +135,16 @@ fn at_target(file: &str, scenario: &Scenario, why: String, help: Option<String>)
 /// Reads a scenario, and the text that it is. Whoever it drills is not asked.
 pub fn read(file: &Path, set: &[(String, String)]) -> Result<(String, Scenario), Refused> {
     let name = file.display().to_string();
-    let refused = |why: Vec<String>| Refused { file: name.clone(), why };
     let source =
-        fs::read_to_string(file).map_err(|e| refused(vec![format!("error: {name}: {e}")]))?;
-    let scenario = Scenario::parse(&name, &source, set)
-        .map_err(|found| refused(found.iter().map(Diagnostic::render).collect()))?;
+        fs::read_to_string(file).map_err(|e| Refused::of(file, &format!("{name}: {e}")))?;
+    let scenario =
+        Scenario::parse(&name, &source, set).map_err(|found| Refused::by(file, &found))?;
     Ok((source, scenario))
 }
 
 fn planned(file: &Path, variation: &Variation, seed: Option<u64>) -> Result<Input, Refused> {
     let name = file.display().to_string();
-    let refused = |why: Vec<String>| Refused { file: name.clone(), why };
-    let render = |found: Vec<Diagnostic>| refused(found.iter().map(Diagnostic::render).collect());
+    let render = |found: Vec<Diagnostic>| Refused::by(file, &found);
     let set = variation.set.clone();
     let (source, mut scenario) = read(file, &set)?;
     if let Some(kind) = variation.target {

@@ -12,7 +12,7 @@ pub(super) fn plan(args: PlanArgs) -> Result<Exit, CliError> {
     let input = match inputs::prepare(&args.scenario, &args.variation, None) {
         Ok(input) => input,
         Err(refused) => {
-            refused.why.iter().for_each(|why| terminal::say(why.trim_end()));
+            refused.say();
             return Ok(Exit::Invalid);
         }
     };

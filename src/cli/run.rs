@@ -99,15 +99,8 @@ fn read(args: &RunArgs) -> Result<Result<Vec<Input>, Vec<Refused>>, CliError> {
 }
 
 fn refuse(outputs: &output::Outputs, refused: Vec<Refused>) -> Result<Exit, CliError> {
-    let report = |refused: &Refused| {
-        let name = Path::new(&refused.file).file_stem().unwrap_or_default().to_string_lossy();
-        RunReport::broke_off(&name, &refused.file, &refused.why.join("\n"))
-    };
-    let reports: Vec<RunReport> = refused.iter().map(report).collect();
+    let reports: Vec<RunReport> = refused.iter().map(Refused::told).collect();
     outputs.write(&reports, Exit::Invalid)?;
-    for refused in refused {
-        refused.why.iter().for_each(|why| terminal::say(why.trim_end()));
-    }
     Ok(Exit::Invalid)
 }
 

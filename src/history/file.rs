@@ -386,19 +386,3 @@ fn add(record: &mut Record, shared: &mut Shared, line: Line) -> Result<(), Strin
     }
     Ok(())
 }
-
-impl Record {
-    /// A record of a drill in which nothing has happened yet.
-    pub fn empty(header: Header) -> Record {
-        Record {
-            header,
-            operations: vec![],
-            dropped: vec![],
-            faults: vec![],
-            nodes: vec![],
-            load: None,
-            steady: None,
-            end: None,
-        }
-    }
-}

@@ -1,7 +1,7 @@
 //! What a client asked, what it was told, and when. The vocabulary is Jepsen's: an operation is invoked,
 //! then returns ok, fail (it did not happen) or unknown (it may have happened, or may happen yet).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -161,44 +161,6 @@ pub struct Operation {
     pub call: Call,
     /// What is known of it.
     pub outcome: Outcome,
-}
-
-impl Operation {
-    /// These operations, each register of which holds `value` before the first of them: as if somebody had written it
-    /// before. Whoever then found nothing in one was not answered.
-    pub fn after_a_write_of(value: i64, mut operations: Vec<Operation>) -> Vec<Operation> {
-        let mut keys = BTreeSet::new();
-        for operation in &mut operations {
-            if let Call::Read { key } | Call::Write { key, .. } | Call::Cas { key, .. } =
-                operation.call
-            {
-                keys.insert(key);
-            }
-            if operation.outcome == Outcome::Ok(Reply::Value(None)) {
-                operation.outcome = Outcome::Unknown("it read nothing".into());
-            }
-            operation.invoked.0 = operation.invoked.0.saturating_add(2);
-            operation.intended = operation.invoked;
-            if let Some(returned) = &mut operation.returned {
-                returned.0 = returned.0.saturating_add(2);
-            }
-        }
-        let before = keys.into_iter().map(|key| Operation {
-            id: 0,
-            process: Process::MAX,
-            node: None,
-            intended: Time::ZERO,
-            invoked: Time::ZERO,
-            returned: Some(Time(1)),
-            stage: Stage::Load,
-            call: Call::Write { key, value },
-            outcome: Outcome::Ok(Reply::Done),
-        });
-        let mut all: Vec<Operation> = before.collect();
-        all.append(&mut operations);
-        (0..).zip(&mut all).for_each(|(id, operation)| operation.id = id);
-        all
-    }
 }
 
 // A long history is mostly this: every 8 bytes are 5 MB of a drill of ten minutes at 1,000 operations a second.

@@ -42,21 +42,27 @@ impl Record {
             keys: 0,
             timeout: Span::default(),
         };
+        let header = Header {
+            run: String::new(),
+            scenario: String::new(),
+            file: String::new(),
+            labels: BTreeMap::new(),
+            seed: 0,
+            plan_digest: String::new(),
+            target: String::new(),
+            version: String::new(),
+            began: String::new(),
+            inventory: Inventory::default(),
+            workload,
+        };
+        Record { operations, ..Record::empty(header) }
+    }
+
+    /// A record of a drill in which nothing has happened yet.
+    pub fn empty(header: Header) -> Record {
         Record {
-            header: Header {
-                run: String::new(),
-                scenario: String::new(),
-                file: String::new(),
-                labels: BTreeMap::new(),
-                seed: 0,
-                plan_digest: String::new(),
-                target: String::new(),
-                version: String::new(),
-                began: String::new(),
-                inventory: Inventory::default(),
-                workload,
-            },
-            operations,
+            header,
+            operations: vec![],
             dropped: vec![],
             faults: vec![],
             nodes: vec![],

@@ -295,17 +295,17 @@ impl RunReport {
         RunReport::unrecorded(scenario, file, Status::Skipped, why)
     }
 
-    /// The report of a history that somebody else recorded: one case of this name and kind.
+    /// The report of a history that somebody else recorded: one case of this name.
     pub fn of_history(
         name: &str,
         file: &str,
-        (case, kind): (&str, CaseKind),
+        case: &str,
         finding: Finding,
         seconds: f64,
     ) -> RunReport {
         let status = finding.verdict.into();
         let mut own = CaseReport::new(case, status, finding.summary);
-        own.kind = kind;
+        own.kind = CaseKind::Check;
         own.evidence = finding.evidence;
         own.figures.clone_from(&finding.figures);
         own.seconds = seconds;

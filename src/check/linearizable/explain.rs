@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// The finding for a register that is not linearizable; `at` is the operation that nothing suits.
 pub fn finding(record: &Record, key: Key, register: &Register, at: usize, steps: u64) -> Finding {
-    let small = shrink(prefix(register, at), steps);
+    let small = proof(register, at, steps);
     let words = words(&small, register).or_else(|| came_back(&small, register));
     let (blamed, summary) = match words {
         Some((blamed, words)) => (blamed, words),
@@ -34,6 +34,17 @@ pub fn finding(record: &Record, key: Key, register: &Register, at: usize, steps:
     Finding::fail(format!("register k{key}: {summary}{}", during.unwrap_or_default()))
         .with_evidence([format!("{n} that no order explains, out of {}:", register.ops.len())])
         .with_evidence(tell::operations(record, small.operations.iter().copied()))
+}
+
+/// Operations of a register that nothing explains: as few as can be found, illegal by themselves.
+pub(super) fn proof<'a>(register: &Register<'a>, at: usize, steps: u64) -> Register<'a> {
+    let begun = prefix(register, at);
+    // What is shown must be wrong itself, whatever led to showing it: where it is not, all is shown.
+    let shown = match judge(&begun.ops, &mut steps.clone()) {
+        Answer::No(_) => begun,
+        Answer::Yes | Answer::GaveUp(_) => register.clone(),
+    };
+    shrink(shown, steps)
 }
 
 /// What had been invoked when the operation at which the search ended returned.
@@ -170,7 +181,7 @@ fn words<'a>(small: &Register<'a>, all: &Register) -> Option<(&'a Operation, Str
         let Some(end) = op.returned else { continue };
         let makers: Vec<_> = small.ops.iter().filter(|w| sets(w, value)).collect();
         let who = format!("process {}", o.process);
-        let what = if value == 0 { "nothing".to_string() } else { shown(o) };
+        let what = shown(o);
         if value != 0 && makers.iter().all(|w| w.invoked > end) {
             let why = match all.ops.iter().any(|w| sets(w, value)) {
                 true => "before it was written",

@@ -20,11 +20,10 @@ mod unset;
 mod zones;
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
 
 use numbers::Numbers;
 use prepared::{Action, Op};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use search::Answer;
 use zones::Zones;
 
@@ -37,11 +36,14 @@ use crate::history::{Call, Key, Operation, Outcome, Record, Reply};
 pub struct Linearizable {
     /// How many states may be visited for one register.
     pub steps: u64,
+    /// What each register holds at first; whoever then reads nothing was not answered. `None`: nothing, and that can be
+    /// read.
+    pub initial: Option<i64>,
 }
 
 impl Default for Linearizable {
     fn default() -> Self {
-        Linearizable { steps: 5_000_000 }
+        Linearizable { steps: 5_000_000, initial: None }
     }
 }
 
@@ -60,7 +62,11 @@ impl Check for Linearizable {
     fn check(&self, record: &Record) -> Finding {
         let (mut n, mut registers, mut broken) = (0, 0, 0);
         let (mut first_broken, mut first_stuck) = (None, None);
-        for (key, judged) in self.each(gather(record)) {
+        // As many at a time as there are processors, and no more: prepared for the search, operations are several times
+        // as large.
+        let gathered: Vec<_> = gather(record).into_iter().collect();
+        let judged = gathered.into_par_iter().map(|(key, all)| (key, self.one(all)));
+        for (key, judged) in judged.collect::<Vec<_>>() {
             n += judged.operations;
             registers += usize::from(judged.operations > 0);
             match judged.answer {
@@ -115,31 +121,8 @@ struct Judged<'a> {
 }
 
 impl Linearizable {
-    /// Each register judged, several at a time: as many as there are processors. Prepared for the search, operations
-    /// are several times as large; so no more than that.
-    fn each<'a>(&self, registers: BTreeMap<Key, Vec<&'a Operation>>) -> BTreeMap<Key, Judged<'a>> {
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let (count, next) = (registers.len(), Mutex::new(registers.into_iter()));
-        let judged = Mutex::new(BTreeMap::new());
-        let work = || {
-            loop {
-                let one = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((key, operations)) = one else { break };
-                let one = self.one(operations);
-                judged.lock().unwrap_or_else(PoisonError::into_inner).insert(key, one);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..at_once.min(count) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        judged.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn one<'a>(&self, operations: Vec<&'a Operation>) -> Judged<'a> {
-        let register = Register::of(operations);
+        let register = Register::of(operations, self.initial);
         let (operations, mut steps) = (register.ops.len(), self.steps);
         let answer = judge(&register.ops, &mut steps);
         let register = (!matches!(answer, Answer::Yes)).then_some(register);
@@ -169,8 +152,8 @@ fn gather(record: &Record) -> BTreeMap<Key, Vec<&Operation>> {
 
 impl<'a> Register<'a> {
     /// Those of one register's operations that count.
-    fn of(mut operations: Vec<&'a Operation>) -> Register<'a> {
-        let mut values = Numbers::default();
+    fn of(mut operations: Vec<&'a Operation>, initial: Option<i64>) -> Register<'a> {
+        let mut values = Numbers::after(initial);
         let mut ops = Vec::with_capacity(operations.len());
         operations.retain(|o| {
             let action = action(o, &mut values);
@@ -182,15 +165,15 @@ impl<'a> Register<'a> {
     }
 }
 
-/// What an operation does, if it counts. Values are numbered from 1 as they turn up.
+/// What an operation does, if it counts.
 fn action(o: &Operation, values: &mut Numbers) -> Option<Action> {
-    let mut number = |value: i64| values.of(value);
     Some(match (&o.call, reply(o)) {
         _ if matches!(o.outcome, Outcome::Fail(_)) => return None,
-        (Call::Read { .. }, Some(Reply::Value(value))) => Action::Read(value.map_or(0, number)),
-        (Call::Write { value, .. }, _) => Action::Write(number(*value)),
-        (Call::Cas { from, .. }, Some(Reply::Swapped(false))) => Action::Missed(number(*from)),
-        (Call::Cas { from, to, .. }, _) => Action::Swap(number(*from), number(*to)),
+        (Call::Read { .. }, Some(Reply::Value(Some(value)))) => Action::Read(values.of(*value)),
+        (Call::Read { .. }, Some(Reply::Value(None))) if values.unset => Action::Read(0),
+        (Call::Write { value, .. }, _) => Action::Write(values.of(*value)),
+        (Call::Cas { from, .. }, Some(Reply::Swapped(false))) => Action::Missed(values.of(*from)),
+        (Call::Cas { from, to, .. }, _) => Action::Swap(values.of(*from), values.of(*to)),
         _ => return None,
     })
 }

@@ -1,38 +1,31 @@
-//! Numbers for values, from 1 on, as they turn up.
+//! Numbers for values, as they turn up: 0 for what a register holds at first, and from 1 on for the others.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+
+use foldhash::fast::RandomState;
 
 /// Numbers that were given out.
-#[derive(Debug, Default)]
-pub(super) struct Numbers(HashMap<i64, u32, BuildHasherDefault<Mix>>);
-
-impl Numbers {
-    /// The number of this value.
-    pub fn of(&mut self, value: i64) -> u32 {
-        let next = self.0.len() as u32 + 1;
-        *self.0.entry(value).or_insert(next)
-    }
+#[derive(Debug)]
+pub(super) struct Numbers {
+    given: HashMap<i64, u32, RandomState>,
+    next: u32,
+    /// Whether a register holds nothing at first.
+    pub unset: bool,
 }
 
-/// A value is one word: a multiplication and a fold spread it well enough (Knuth, "The Art of Computer Programming",
-/// volume 3, section 6.4). Whoever makes a history that collides makes himself wait.
-#[derive(Debug, Default)]
-struct Mix(u64);
+impl Numbers {
+    /// None given out yet but that of what a register holds at first, if that is a value.
+    pub fn after(initial: Option<i64>) -> Numbers {
+        let given = initial.map(|value| (value, 0)).into_iter().collect();
+        Numbers { given, next: 1, unset: initial.is_none() }
+    }
 
-impl Hasher for Mix {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-    fn write_i64(&mut self, word: i64) {
-        self.write_u64(word.cast_unsigned());
-    }
-    fn finish(&self) -> u64 {
-        self.0
+    /// The number of this value.
+    pub fn of(&mut self, value: i64) -> u32 {
+        *self.given.entry(value).or_insert_with(|| {
+            self.next += 1;
+            self.next - 1
+        })
     }
 }
 
@@ -42,10 +35,12 @@ mod tests {
 
     #[test]
     fn each_value_has_one_number_and_no_other_has_it() {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers::after(None);
         let values: Vec<i64> = (0..1000).map(|n| (n - 500) << 40).collect();
         let given: Vec<u32> = values.iter().map(|value| numbers.of(*value)).collect();
         assert_eq!(given, (1..=1000).collect::<Vec<_>>());
         assert_eq!(values.iter().map(|value| numbers.of(*value)).collect::<Vec<_>>(), given);
+        let mut numbers = Numbers::after(Some(7));
+        assert_eq!([7, 8, 7, 9].map(|value| numbers.of(value)), [0, 1, 0, 2]);
     }
 }
