@@ -117,13 +117,10 @@ impl Reconciler {
                 break;
             }
         }
-        if !failed.is_empty() {
-            unproven = Some(failed.join("; "));
-        } else if !lapses.is_empty() {
-            // Told once: measuring again does not undo them.
-            let all = lapses.into_iter().chain(unproven);
-            unproven = Some(all.collect::<Vec<_>>().join("; "));
-        }
+        // What failed is not measured against what was asked. Lapses are told once: measuring again does not undo them.
+        let measured = unproven.filter(|_| failed.is_empty());
+        let all: Vec<String> = failed.into_iter().chain(lapses).chain(measured).collect();
+        unproven = (!all.is_empty()).then(|| all.join("; "));
         Change { issued, effective, measured: self.clock.now(), evidence, unproven }
     }
 

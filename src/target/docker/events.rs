@@ -220,9 +220,6 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
     if same_process && stands && !lost {
         return Ok(());
     }
-    if lost && same_process {
-        known.lapses.push(format!("{why}: what it held was not held until a new one held it"));
-    }
     if !same_process {
         known.within.forget();
     }

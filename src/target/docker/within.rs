@@ -208,6 +208,7 @@ impl Member {
             known.within.forget();
             return Ok(());
         }
+        let lost = known.within.is_lost();
         let load = known.asked.load.clone();
         if known.within.load.told != load || known.within.load.is_lost() {
             if load.has_limits() && known.within.own.is_none() {
@@ -227,6 +228,12 @@ impl Member {
             let rooms = Measured { rooms: disk?, ..Measured::default() };
             let seen = of_disk(&inner.disk, &rooms);
             known.within.inner.seen = (inner, seen);
+        }
+        // Whoever notices first tells it.
+        if lost {
+            let why =
+                "an agent within it was gone: what it held was not held until a new one held it";
+            known.lapses.push(why.into());
         }
         Ok(())
     }

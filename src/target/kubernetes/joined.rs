@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use super::agent::{self, Place};
 use super::member::{Known, Member, OF_NETWORK, With};
 use super::pod::{State, is_the_machines};
+use crate::agent::within::protocol::Order;
+use crate::condition::Life;
 use crate::control::{Agent, Insider};
 use crate::target::TargetError;
 
@@ -38,9 +40,16 @@ impl Member {
         let place = self.agent_place(with, known, "agent-within", known.takes, joins);
         let insider = agent::start(with.pods, with.events, self.now.subscribe(), &place).await;
         let insider = Arc::new(insider.map_err(|why| self.failed(why))?);
-        known.within.forget(); // it holds nothing yet
         // After the drill nobody listens.
         let _ = with.lost.send((self.id.clone(), insider.gone.clone()));
+        // Whoever notices first tells it, and has the new one stop what the old one had stopped.
+        if let Some(what) = known.is_let_go() {
+            known.lapses.push(format!("its agent was gone: {what} until a new agent came"));
+            if known.life == Life::Paused {
+                insider.ask(Order::Halt(true)).await.map_err(|why| self.failed(why))?;
+            }
+        }
+        known.within.forget(); // it holds nothing else yet
         known.insider = Some(insider.clone());
         Ok(insider)
     }

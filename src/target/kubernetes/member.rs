@@ -118,13 +118,10 @@ impl Known {
         self.stood.clone()
     }
 
-    /// What went on because the agent among its processes is gone, though they are there still, in words. What it held
-    /// is to be asked of another.
-    pub fn is_let_go(&mut self) -> Option<&'static str> {
+    /// What goes on because the agent among its processes is gone, though they are there still, in words.
+    pub fn is_let_go(&self) -> Option<&'static str> {
         self.insider.as_ref().filter(|insider| insider.gone.is_cancelled())?;
-        self.insider = None;
-        let paused = self.life == Life::Paused;
-        match (paused, self.within.forget()) {
+        match (self.life == Life::Paused, self.within.is_told()) {
             (true, _) => Some("its processes went on"),
             (false, true) => Some("nothing was taken from it"),
             (false, false) => None,

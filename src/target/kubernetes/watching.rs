@@ -19,7 +19,6 @@ use super::noticing;
 use super::objects::Pod;
 use super::pod::{State, state};
 use super::up::Up;
-use crate::condition::Life;
 use crate::history::NodeEventKind;
 use crate::inventory::NodeId;
 use crate::target::TargetError;
@@ -257,11 +256,8 @@ async fn visit(up: &Arc<Up>, member: &Member, why: &str) -> Result<(), TargetErr
         member.agent(with, &mut known).await?;
     }
     up.wire(member, &mut known).await?;
-    if let Some(what) = known.is_let_go() {
-        known.lapses.push(format!("{why}: {what} until a new agent came"));
-        if known.life == Life::Paused {
-            member.halt(with, &mut known).await?;
-        }
+    if known.is_let_go().is_some() {
+        member.insider(with, &mut known).await?;
     }
     member.suffer(with, &mut known).await?;
     // A new pod is the cluster's own affair, and its peers held their ends; an agent that went is ours.

@@ -63,9 +63,14 @@ impl Within {
         self.asked = Inside::of(condition);
     }
 
-    /// The agent is gone, and with it what it held. Whether it held anything.
-    pub fn forget(&mut self) -> bool {
-        std::mem::take(&mut self.told) != Inside::default()
+    /// The agent is gone, and with it what it held.
+    pub fn forget(&mut self) {
+        self.told = Inside::default();
+    }
+
+    /// Whether an agent was told anything.
+    pub fn is_told(&self) -> bool {
+        !self.told.is_healthy()
     }
 
     /// Whether more is asked than anybody was told.
