@@ -1,5 +1,6 @@
-//! Nothing is left behind in a cluster, fault by fault and instant by instant: the runner is killed by SIGKILL before,
-//! while and after something is injected or healed, and every pod, machine and controller is as it was.
+//! Nothing is left behind in a cluster, fault by fault and instant by instant: the runner, or the agent in a pod, is
+//! killed by SIGKILL before, while and after something is injected or healed, and every pod, machine and controller is
+//! as it was. Where an agent is killed, the drill goes on, and tells when nothing was held.
 
 mod lab;
 mod runner;
@@ -16,9 +17,13 @@ use runner::{Going, PATIENCE, eventually};
 use rustix::process::Signal;
 
 /// How many sets of members are drilled at once.
-const AT_ONCE: usize = 3;
-/// How long each fault holds, in milliseconds.
+const AT_ONCE: usize = 4;
+/// How long each fault holds, in milliseconds: where the runner is killed, ...
 const HOLDS: u64 = 700;
+/// ... and where an agent is: long enough for another one to come.
+const HOLDS_ON: u64 = 2000;
+/// An agent that is killed meanwhile leaves a gap, which is told.
+const HOLDING: std::ops::Range<u64> = 200..HOLDS_ON - 500;
 
 /// What is injected into etcd-2; what stands behind a `;` at the same time. Whether its pod stays, and its process.
 const FAULTS: [(&str, bool, bool); 9] = [
@@ -45,6 +50,9 @@ const FAULTS: [(&str, bool, bool); 9] = [
 /// Whoever closes machines is alone: others' pods could not come back there.
 static MACHINES: RwLock<()> = RwLock::new(());
 
+/// Kills at ten instants of one of the faults.
+type Strike = fn(&'static Cluster, usize);
+
 /// When to strike: so many milliseconds after the runner said this. Nothing: after its start.
 type When = (&'static str, u64);
 
@@ -62,13 +70,14 @@ fn instants(rng: &mut ChaCha8Rng) -> Vec<When> {
     spans.into_iter().flat_map(draw).collect()
 }
 
-fn scenario(members: &Members, inject: &str) {
+fn scenario(members: &Members, inject: &str, holds: u64) {
     let step =
-        |one: &str| format!("  - {{at: 600ms, for: {HOLDS}ms, inject: {{{}}}}}\n", one.trim());
+        |one: &str| format!("  - {{at: 600ms, for: {holds}ms, inject: {{{}}}}}\n", one.trim());
     members.scenario(&inject.split(';').map(step).collect::<String>());
     let text = members.home.read("s.yaml");
     let text = text
         .replace("window: 900ms, success: 20%, rate: 10%", "window: 500ms, success: 1%, rate: 1%");
+    let text = text.replace("recover: 4s", "recover: 1s");
     members.home.write("s.yaml", &text.replace("selector: app=etcd", "statefulset: etcd"));
 }
 
@@ -182,7 +191,7 @@ fn killed_at_any_instant(cluster: &'static Cluster, number: usize) {
         false => (Some(MACHINES.read().unwrap()), None),
     };
     let members = cluster.members_with_disks();
-    scenario(&members, inject);
+    scenario(&members, inject, HOLDS);
     let before = look(&members, stays).unwrap();
     let mut met = 0;
     let mut rng = ChaCha8Rng::seed_from_u64(number as u64);
@@ -223,21 +232,80 @@ fn killed_at_any_instant(cluster: &'static Cluster, number: usize) {
     drop((shared, alone));
 }
 
+/// The agents in etcd-2 that the machine's runtime runs, by their containers' ids.
+fn agents(members: &Members) -> Vec<String> {
+    let ids = "{.status.ephemeralContainerStatuses[?(@.state.running)].containerID}";
+    let said = members.kubectl(&format!("get pod etcd-2 -o jsonpath={ids}"));
+    said.split_whitespace().map(|id| id.trim_start_matches("containerd://").to_string()).collect()
+}
+
+/// Ten of them, in milliseconds after an agent is told to inject: while it does, while it holds, while it heals.
+fn instants_of_agents(rng: &mut ChaCha8Rng) -> Vec<u64> {
+    let spans =
+        [(0..100, 3), (HOLDING.start..HOLDING.end - 200, 4), (HOLDS_ON - 200..HOLDS_ON + 100, 3)];
+    let draw = |(span, count): (std::ops::Range<u64>, usize)| {
+        (0..count).map(|_| rng.random_range(span.clone())).collect::<Vec<_>>()
+    };
+    spans.into_iter().flat_map(draw).collect()
+}
+
+fn agent_killed_at_any_instant(cluster: &'static Cluster, number: usize) {
+    let (inject, pod_stays, process_stays) = FAULTS[number];
+    let stays = (pod_stays, process_stays);
+    let shared = MACHINES.read().unwrap();
+    let members = cluster.members_with_disks();
+    let machine = members.kubectl("get pod etcd-2 -o jsonpath={.spec.nodeName}");
+    scenario(&members, inject, HOLDS_ON);
+    let before = look(&members, stays).unwrap();
+    let mut met = 0;
+    let instants = instants_of_agents(&mut ChaCha8Rng::seed_from_u64(number as u64));
+    for instant in instants {
+        let what = format!("{inject}, its agent killed after {instant} ms");
+        let drill = drill_until(&members, "fault 1: injecting");
+        let began = Instant::now();
+        // An earlier drill's may be ending yet.
+        let all = agents(&members);
+        let agent = all.last().unwrap_or_else(|| panic!("{what}: none is there"));
+        thread::sleep(Duration::from_millis(instant).saturating_sub(began.elapsed()));
+        let kill = format!("ctr -n k8s.io task kill -s SIGKILL {agent} && echo killed || true");
+        let killed = members.inside(&machine, &kill).contains("killed");
+        let within = began.elapsed().as_millis() as u64;
+        met += usize::from(killed);
+        let ran = drill.end();
+        let well = matches!(ran.code, Some(0 | 3)) && !ran.err.contains("panicked");
+        assert!(well, "{what}: {:?}\n{}\n{}", ran.code, ran.out, ran.err);
+        let words = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = words.contains("its agent was gone: ") && words.contains("until a new agent");
+        assert!(
+            told || !killed || !HOLDING.contains(&within),
+            "{what}: no gap is told\n{}\n{}",
+            ran.out,
+            ran.err
+        );
+        as_before(&members, &before, stays, &what);
+        std::fs::remove_dir_all(members.home.path("reports")).unwrap();
+    }
+    assert!(met >= 8, "{inject}: only {met} kills met an agent");
+    drop(shared);
+}
+
 #[test]
-fn a_runner_that_is_killed_at_any_instant_of_any_fault_leaves_the_cluster_as_it_was() {
+fn a_runner_or_an_agent_that_is_killed_at_any_instant_leaves_the_cluster_as_it_was() {
     let Some(cluster) = cluster().filter(|cluster| cluster.is_lab()) else {
         println!("skipped: only the lab's machines can be looked into");
         return;
     };
+    let of_runners = (0..FAULTS.len()).map(|number| (number, killed_at_any_instant as Strike));
+    // Of what an agent holds: by a crash its own container's end comes as well.
+    let held = (0..FAULTS.len()).filter(|number| FAULTS[*number].2);
+    let of_agents = held.map(|number| (number, agent_killed_at_any_instant as Strike));
+    let all: Vec<(usize, Strike)> = of_runners.chain(of_agents).collect();
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                loop {
-                    match next.fetch_add(1, Ordering::Relaxed) {
-                        i if i < FAULTS.len() => killed_at_any_instant(cluster, i),
-                        _ => break,
-                    }
+                while let Some((number, strike)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    strike(cluster, *number);
                 }
             });
         }
