@@ -11,11 +11,17 @@
 //! not fit is inconclusive, and it is said where.
 
 mod breadth;
+mod depth;
 mod explain;
+mod flights;
+mod mask;
 mod numbers;
 mod prepared;
 mod search;
+#[cfg(test)]
+mod search_tests;
 mod seen;
+mod space;
 mod unset;
 mod zones;
 

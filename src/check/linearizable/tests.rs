@@ -413,7 +413,7 @@ fn what_exceeds_the_budget_is_inconclusive_and_says_where() {
         );
     }
     add(&mut r, 52, READ, ms(200.0), ms(201.0), value(Some(3)));
-    let finding = Linearizable { steps: 50, ..Linearizable::default() }.check(&r);
+    let finding = Linearizable { steps: 10, ..Linearizable::default() }.check(&r);
     assert_eq!(finding.verdict, Verdict::Inconclusive);
     assert!(finding.evidence[1].contains("process"), "{:?}", finding.evidence);
 }
