@@ -16,6 +16,7 @@ mod finding;
 mod injection;
 #[cfg(test)]
 mod invented;
+pub mod isolation;
 mod judge;
 #[cfg(test)]
 mod judge_tests;
@@ -28,6 +29,7 @@ mod lost_writes;
 #[cfg(test)]
 mod mutations;
 mod node_deaths;
+pub mod objects;
 mod queue;
 mod recovery;
 mod redundancy;
@@ -43,6 +45,7 @@ mod tell;
 mod timeline;
 mod view;
 
+pub use bank::{Bank, Total};
 pub use fifo::Fifo;
 pub use finding::{Case, CaseKind, Finding, Judgement, Verdict};
 pub use judge::judge;

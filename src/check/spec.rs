@@ -238,7 +238,7 @@ impl Spec {
             Spec::Set => Box::new(set::Set),
             Spec::Queue => Box::new(queue::Queue),
             Spec::Log => Box::new(log::Log),
-            Spec::Bank => Box::new(bank::Bank),
+            Spec::Bank => Box::new(bank::Bank::default()),
             Spec::ListAppend => Box::new(list_append::ListAppend),
             Spec::Convergence => Box::new(convergence::Convergence),
             Spec::LostWrites(spec) => Box::new(lost_writes::LostWrites(spec)),

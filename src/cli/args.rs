@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::check_args::CheckArgs;
 use crate::image::Reference;
 
 /// Runs failover drills: injects faults into a replicated system, keeps clients working all the while,
@@ -263,60 +264,6 @@ pub struct PlanArgs {
     /// Print the plan as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `firedrill check`.
-#[derive(Debug, Clone, Args)]
-pub struct CheckArgs {
-    /// Folders of runs, or histories
-    #[arg(value_name = "RUN-OR-HISTORY", required = true)]
-    pub records: Vec<PathBuf>,
-    /// Histories that others recorded, of this kind of object; each file is judged by itself
-    #[arg(long, value_enum, conflicts_with = "scenario")]
-    pub model: Option<HistoryModel>,
-    /// How they are written
-    #[arg(long, value_enum, default_value = "auto", requires = "model")]
-    pub format: HistoryFormat,
-    /// What each register holds at first; a read of nil then tells nothing, as in Knossos [default: nothing, which
-    /// reads as nil]
-    #[arg(long, value_name = "NUMBER", requires = "model", allow_negative_numbers = true)]
-    pub initial: Option<i64>,
-    /// Judge by the checks of this scenario [default: the one in the run's folder]
-    #[arg(long, value_name = "FILE")]
-    pub scenario: Option<PathBuf>,
-    /// Write a JUnit report to this file
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Write a JSON report to this file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-}
-
-/// What the operations of a history work on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum HistoryModel {
-    /// Registers: read, write, compare-and-set; linearizable
-    Register,
-    /// The same
-    CasRegister,
-    /// A lock: acquire, release; linearizable
-    #[value(alias = "mutex")]
-    Lock,
-    /// A first-in-first-out queue, whose elements are enqueued once each; linearizable
-    Queue,
-}
-
-/// How a history of somebody else's is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum HistoryFormat {
-    /// As its first letters say
-    Auto,
-    /// Jepsen's EDN
-    Jepsen,
-    /// JSON lines
-    Jsonl,
-    /// A line for each call and each return: `[2] call enq(7)`, `[2] return`
-    Calls,
 }
 
 /// `firedrill heal`.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::args::{CheckArgs, Verbosity};
+use super::args::Verbosity;
+use super::check_args::CheckArgs;
 use super::exit::Exit;
 use super::inputs::Refused;
 use super::judged::history_in;

@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::args::{CheckArgs, HistoryFormat, HistoryModel};
+use super::check_args::{Assumption, CheckArgs, HistoryFormat, HistoryModel};
 use super::inputs::Refused;
-use crate::check::{Check, Fifo, Finding, Linearizable};
+use crate::check::isolation::{
+    self, Anomalies, Anomaly, Assumptions, Level, Model, Models, Options, Wanted, Workload,
+};
+use crate::check::objects::{self, Kind};
+use crate::check::{Bank, Check, Fifo, Finding, Linearizable, Total};
 use crate::history::foreign::{self, Format};
-use crate::history::{Outcome, Record, Reply};
+use crate::history::{Outcome, Record, Reply, transactions};
 use crate::report::RunReport;
 
 /// One history, judged.
@@ -16,25 +20,169 @@ pub(super) fn judged(
     model: HistoryModel,
     args: &CheckArgs,
 ) -> Result<RunReport, Refused> {
+    let (check, finding, seconds) = match (wanted(path, model, args)?, kind(model)) {
+        (Some(wanted), _) => transactions(path, wanted, args)?,
+        (None, Some(kind)) => object(path, kind, args)?,
+        (None, None) => operations(path, model, args)?,
+    };
+    let file = path.display().to_string();
+    let name = path.file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned());
+    Ok(RunReport::of_history(&name, &file, check, finding, seconds))
+}
+
+/// The check's name, what it found, and in how many seconds.
+type Judged = (&'static str, Finding, f64);
+
+/// What transactions are judged by; `None`: it is none of transactions.
+fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<Wanted>, Refused> {
+    let refused = |why: String| Err(Refused::of(path, &why));
+    let (named, anomalies) = (args.consistency_model.as_slice(), args.anomaly.as_slice());
+    let workload = match model {
+        HistoryModel::ListAppend => Workload::ListAppend,
+        HistoryModel::RwRegister => Workload::RwRegister,
+        HistoryModel::Txn => {
+            let (level, none) = match named {
+                [] => (Some(Level::Causal), anomalies.is_empty()),
+                [name] => (Level::of(name), anomalies.is_empty()),
+                _ => (None, false),
+            };
+            return match level.filter(|_| none) {
+                Some(level) => Ok(Some(Wanted::Level(level))),
+                None => {
+                    let levels = "read-committed, read-atomic, causal, snapshot-isolation";
+                    refused(format!("--consistency-model: of txn, one of {levels}"))
+                }
+            };
+        }
+        _ if named.is_empty() && anomalies.is_empty() && args.assume.is_empty() => return Ok(None),
+        _ => {
+            let models = "list-append, rw-register, txn";
+            let what = "--consistency-model, --anomaly and --assume";
+            return refused(format!("{what} are of {models} only"));
+        }
+    };
+    let unknown = |what: &str, name: &str, known: Vec<&str>| {
+        refused(format!("--{what}: `{name}` is none of {}", known.join(", ")))
+    };
+    let mut models = Models::default();
+    for name in named {
+        let Some(model) = Model::of(name) else {
+            return unknown("consistency-model", name, Model::names().collect());
+        };
+        models.add(model);
+    }
+    let mut unwanted = Anomalies::default();
+    for name in anomalies {
+        let Some(anomaly) = Anomaly::of(name) else {
+            return unknown("anomaly", name, Anomaly::names().collect());
+        };
+        unwanted.add(anomaly);
+    }
+    if named.is_empty() && anomalies.is_empty() {
+        models.add(Model::StrongSerializable);
+    }
+    let assumes = |assumption| args.assume.contains(&assumption);
+    let assumptions = Assumptions {
+        wfr_keys: assumes(Assumption::WfrKeys),
+        sequential_keys: assumes(Assumption::SequentialKeys),
+        linearizable_keys: assumes(Assumption::LinearizableKeys),
+        ..Assumptions::default()
+    };
+    // Of a history of others, a value that nobody wrote may be from before it began.
+    let options =
+        Options { models, anomalies: unwanted, assumptions, conclude: true, thin_air: false };
+    Ok(Some(Wanted::Models(workload, options)))
+}
+
+fn transactions(path: &Path, wanted: Wanted, args: &CheckArgs) -> Result<Judged, Refused> {
+    let format = match args.format {
+        HistoryFormat::Auto => None,
+        HistoryFormat::Jepsen => Some(transactions::Format::Jepsen),
+        HistoryFormat::Jsonl => Some(transactions::Format::JsonLines),
+        HistoryFormat::Calls => Some(transactions::Format::Calls),
+        HistoryFormat::Sessions => Some(transactions::Format::Sessions),
+        HistoryFormat::Intervals => {
+            return Err(Refused::of(path, "--format: intervals are not of transactions"));
+        }
+    };
+    let read = foreign::read_transactions(path, format);
+    let read = read.map_err(|e| Refused::of(path, &e.to_string()))?;
+    let began = Instant::now();
+    let finding = isolation::finding(&read, &wanted);
+    Ok(("isolation", finding, began.elapsed().as_secs_f64()))
+}
+
+const ONLY_TRANSACTIONS: &str =
+    "--format: sessions are of transactions only: list-append, rw-register, txn";
+
+/// Which object it is of those that the general search judges.
+fn kind(model: HistoryModel) -> Option<Kind> {
+    Some(match model {
+        HistoryModel::Stack => Kind::Stack,
+        HistoryModel::PriorityQueue => Kind::Priority,
+        HistoryModel::Set => Kind::Set,
+        HistoryModel::Counter => Kind::Counter,
+        HistoryModel::Semaphore => Kind::Semaphore,
+        HistoryModel::Rmw => Kind::Rmw,
+        HistoryModel::MultiRegister => Kind::Registers,
+        HistoryModel::Kv => Kind::Store,
+        _ => return None,
+    })
+}
+
+fn object(path: &Path, kind: Kind, args: &CheckArgs) -> Result<Judged, Refused> {
+    let format = match args.format {
+        HistoryFormat::Auto => None,
+        HistoryFormat::Jepsen => Some(objects::Format::Jepsen),
+        HistoryFormat::Calls => Some(objects::Format::Calls),
+        HistoryFormat::Intervals => Some(objects::Format::Intervals),
+        HistoryFormat::Sessions => return Err(Refused::of(path, ONLY_TRANSACTIONS)),
+        HistoryFormat::Jsonl => {
+            return Err(Refused::of(
+                path,
+                "--format: JSON lines are of registers and transactions",
+            ));
+        }
+    };
+    let read = foreign::read_by(path, |text| objects::read(text, format));
+    let read = read.map_err(|e| Refused::of(path, &e.to_string()))?;
+    if read.history.kind() != kind {
+        let (found, wanted) = (read.history.name(), kind.name());
+        let why = format!("{}: a history of a {found}, not of a {wanted}", path.display());
+        return Err(Refused::of(path, &why));
+    }
+    let began = Instant::now();
+    let finding = objects::finding(&read, objects::STEPS);
+    Ok(("linearizable", finding, began.elapsed().as_secs_f64()))
+}
+
+fn operations(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judged, Refused> {
     let format = match args.format {
         HistoryFormat::Auto => None,
         HistoryFormat::Jepsen => Some(Format::Jepsen),
         HistoryFormat::Jsonl => Some(Format::JsonLines),
         HistoryFormat::Calls => Some(Format::Calls),
+        HistoryFormat::Sessions => return Err(Refused::of(path, ONLY_TRANSACTIONS)),
+        HistoryFormat::Intervals => {
+            return Err(Refused::of(path, "--format: intervals are not of registers and queues"));
+        }
     };
     let read = foreign::read(path, format).map_err(|e| Refused::of(path, &e.to_string()))?;
-    let initial = match model {
-        HistoryModel::Register | HistoryModel::CasRegister => args.initial,
-        // Nobody holds it at first.
-        HistoryModel::Lock => Some(0),
-        HistoryModel::Queue => None,
-    };
-    let (check, model): (Box<dyn Check>, _) = match model {
-        HistoryModel::Queue => (Box::new(Fifo), "queue"),
-        _ => (Box::new(Linearizable { initial, ..Linearizable::default() }), "register"),
+    let (check, of, initial): (Box<dyn Check>, _, _) = match model {
+        HistoryModel::Queue => (Box::new(Fifo), "queue", None),
+        HistoryModel::Bank => {
+            let total = args.initial.map_or(Total::OfFirst, Total::Known);
+            (Box::new(Bank { total }), "bank", None)
+        }
+        _ => {
+            // Nobody holds a lock at first.
+            let initial = if model == HistoryModel::Lock { Some(0) } else { args.initial };
+            let check = Linearizable { initial, ..Linearizable::default() };
+            (Box::new(check), "register", initial)
+        }
     };
     let silent = !read.operations.iter().any(|o| answered(&o.outcome, initial));
-    let record = Record::of_operations(model, read.operations);
+    let record = Record::of_operations(of, read.operations);
     let began = Instant::now();
     let mut finding = match silent {
         true => Finding::pass("nothing was answered, and so nothing can be wrong"),
@@ -42,9 +190,7 @@ pub(super) fn judged(
     };
     let seconds = began.elapsed().as_secs_f64();
     named(&mut finding, &read.keys);
-    let file = path.display().to_string();
-    let name = path.file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned());
-    Ok(RunReport::of_history(&name, &file, check.name(), finding, seconds))
+    Ok((check.name(), finding, seconds))
 }
 
 /// A register that holds something at first cannot be found to hold nothing: who says so did not look.

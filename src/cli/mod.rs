@@ -5,6 +5,7 @@ mod abilities;
 pub mod args;
 mod assemble;
 mod check;
+mod check_args;
 mod cluster;
 mod completions;
 mod containers;

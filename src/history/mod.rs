@@ -8,6 +8,7 @@ mod noticed;
 mod operation;
 mod record;
 mod time;
+pub mod transactions;
 
 pub use noticed::Noticed;
 pub use operation::{

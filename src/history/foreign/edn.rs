@@ -83,6 +83,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The byte that comes next, but for spaces and comments; `None` at the end.
+    pub fn rest(&mut self) -> Option<u8> {
+        self.skip();
+        self.peek()
+    }
+
     /// Opens the sequence that comes next, if one does: its values are then read one by one.
     pub fn enter(&mut self) -> bool {
         self.skip();

@@ -5,7 +5,7 @@
 //! Real time is the order of writing, as in Jepsen itself: an event's time here is its place, a millisecond each.
 //! Where reads answer pairs, or tuples of `jepsen.independent`, the first of each is the key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::edn::{Edn, Reader};
@@ -211,18 +211,39 @@ impl Names {
             "release" => Call::Cas { key: self.key(&Edn::Nil), from: 1, to: 0 },
             "enqueue" => Call::Enqueue { key: self.key(&Edn::Nil), element: self.value(value) },
             "dequeue" => Call::Dequeue { key: self.key(&Edn::Nil) },
+            "transfer" => {
+                let (from, to) = (value.get("from"), value.get("to"));
+                let amount = value.get("amount").and_then(Edn::int);
+                let (Some(from), Some(to), Some(amount)) = (from, to, amount) else {
+                    return Err("expected {:from :to :amount} as the value of a :transfer".into());
+                };
+                Call::Transfer { from: self.key(from), to: self.key(to), amount }
+            }
             other => {
                 return Err(format!(
                     "unknown :f :{other}; known: read, write, cas, acquire, release, \
-                     enqueue, dequeue"
+                     enqueue, dequeue, transfer"
                 ));
             }
         })
     }
 
+    /// A bank's, by account.
+    fn balances(&mut self, value: &Edn) -> Result<BTreeMap<Key, i64>, String> {
+        let Edn::Map(entries) = value else { return Ok(BTreeMap::new()) };
+        let own = entries.iter().map(|(account, balance)| {
+            let balance = balance.int().ok_or("a balance that is no whole number")?;
+            Ok((self.key(account), balance))
+        });
+        own.collect()
+    }
+
     /// What was answered; and the call, where only the answer says what was asked.
     fn reply(&mut self, call: &Call, value: &Edn) -> Result<(Option<Call>, Reply), String> {
         Ok(match call {
+            Call::Read { .. } if !self.keyed && matches!(value, Edn::Map(_)) => {
+                (Some(Call::Balances), Reply::Balances(self.balances(value)?))
+            }
             Call::Read { .. } => {
                 let (key, own) = self.split(value)?;
                 let found = (*own != Edn::Nil).then(|| self.value(own));

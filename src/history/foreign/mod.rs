@@ -4,14 +4,16 @@
 //! Pure but for the reading itself. Deliberately absent: what a drill records besides, and any judgement.
 
 mod calls;
-mod edn;
+pub(crate) mod edn;
 mod jepsen;
 mod jsonl;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::transactions::{self, Transactions};
 use super::{Call, Operation, Outcome, Process, Stage, Time};
 
 /// How a history is written.
@@ -37,8 +39,16 @@ pub struct Foreign {
 /// What is wrong, and in which line, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
-    line: usize,
-    why: String,
+    /// The line.
+    pub line: usize,
+    /// What is wrong there.
+    pub why: String,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.line, self.why)
+    }
 }
 
 /// A history that cannot be read.
@@ -106,6 +116,29 @@ pub fn read(path: &Path, format: Option<Format>) -> Result<Foreign, ForeignError
             jepsen::read(&whole).map_err(wrong)
         }
     }
+}
+
+/// Reads a history of transactions. `format`: `None` finds it out.
+pub fn read_transactions(
+    path: &Path,
+    format: Option<transactions::Format>,
+) -> Result<Transactions, ForeignError> {
+    let name = || path.display().to_string();
+    let failed = |why| ForeignError::File { file: name(), why };
+    let mut text = vec![];
+    open(path).map_err(failed)?.read_to_end(&mut text).map_err(failed)?;
+    let wrong = |Wrong { line, why }| ForeignError::Text { file: name(), line, why };
+    Transactions::read(&text, format).map_err(wrong)
+}
+
+/// Reads a file's text by a reader, whatever it is packed in.
+pub fn read_by<T>(
+    path: &Path,
+    reader: impl FnOnce(Box<dyn BufRead>) -> Result<T, Wrong>,
+) -> Result<T, ForeignError> {
+    let name = || path.display().to_string();
+    let text = open(path).map_err(|why| ForeignError::File { file: name(), why })?;
+    reader(text).map_err(|Wrong { line, why }| ForeignError::Text { file: name(), line, why })
 }
 
 /// The file's text, whatever it is packed in.

@@ -1,0 +1,9 @@
+//! Histories with known verdicts, and small ones against trying every order.
+
+mod known;
+mod named;
+mod oracle;
+mod registers;
+mod serial;
+mod snapshot;
+mod weak;

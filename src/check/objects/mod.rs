@@ -1,0 +1,156 @@
+//! Linearizability (Herlihy & Wing, "Linearizability: a correctness condition for concurrent objects") of any object
+//! that a sequential model describes: stacks, priority queues, sets, counters, locks and so on.
+//!
+//! Where values are unique, monitors decide on stacks and priority queues in O(n log n) ([`monitor`]); objects that
+//! fall into independent parts are judged part by part; for all else there is a search ([`search`]) whose time and
+//! memory are bounded: what does not fit is undecided, and it is said where.
+//!
+//! An operation that failed did not happen, and is not among those given here. One whose outcome is unknown
+//! (`returned` is `None`) may take effect at any instant after its call, or never. At equal instants a call comes
+//! before a return.
+
+mod breadth;
+pub mod evidence;
+mod finding;
+mod mask;
+pub mod models;
+pub mod monitor;
+mod prepared;
+mod read;
+pub mod recorded;
+mod search;
+mod seen;
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;
+
+use std::hash::Hash;
+
+pub use finding::finding;
+pub use read::{Format, read};
+pub use recorded::Kind;
+pub use search::search;
+
+/// How many steps a search takes at most unless told otherwise.
+pub const STEPS: u64 = 20_000_000;
+
+/// Of these, how many are for making the proof small.
+fn evidence_steps(steps: u64) -> u64 {
+    steps / 10
+}
+
+/// A sequential object: where it begins, and what a call does to it.
+pub trait Object {
+    /// What it is in.
+    type State: Clone + Eq + Hash;
+    /// What is asked of it, together with what it answered. The answer may be unknown.
+    type Call: Clone + Eq + Hash;
+
+    /// Where it begins.
+    fn first(&self) -> Self::State;
+
+    /// What the call leads to; `None`: the object would have answered otherwise.
+    fn apply(&self, state: &Self::State, call: &Self::Call) -> Option<Self::State>;
+
+    /// Whether the call, with its answer, leaves every state as it is.
+    fn observes(&self, call: &Self::Call) -> bool;
+
+    /// What a state takes, in bytes, about.
+    fn bytes(&self, state: &Self::State) -> usize {
+        let _ = state;
+        size_of::<Self::State>()
+    }
+
+    /// Calls of one group can be left out together: without all of them, a legal history is legal still. `None`: the
+    /// call cannot be left out, unless it observes.
+    fn group(&self, call: &Self::Call) -> Option<i64> {
+        let _ = call;
+        None
+    }
+}
+
+/// An operation: what was called and answered, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Op<C> {
+    /// The call with its answer.
+    pub call: C,
+    /// When it was invoked.
+    pub invoked: u64,
+    /// When it returned; `None`: its outcome is unknown.
+    pub returned: Option<u64>,
+}
+
+/// How a judgement came out. Operations are told by their place in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// There is a linearization.
+    Yes,
+    /// There is none. Up to this operation's return, for the first time, nothing suits; what is in flight then may have
+    /// taken effect with the answer that it gave later, or not.
+    No(usize),
+    /// The budget was used up while looking for a place for this operation.
+    GaveUp(usize),
+}
+
+/// What is told of several parts that are independent of each other (Herlihy & Wing: linearizability is local): the
+/// first return that is impossible in any of them, and else the first one that is undecided.
+pub fn all_parts<C>(ops: &[Op<C>], answers: impl IntoIterator<Item = Answer>) -> Answer {
+    let when = |at: usize| (ops.get(at).map(|op| op.returned.unwrap_or(u64::MAX)), at);
+    let (mut broken, mut stuck) = (None::<usize>, None::<usize>);
+    for answer in answers {
+        match answer {
+            Answer::Yes => {}
+            Answer::No(at) if broken.is_none_or(|known| when(at) < when(known)) => {
+                broken = Some(at)
+            }
+            Answer::GaveUp(at) if stuck.is_none_or(|known| when(at) < when(known)) => {
+                stuck = Some(at)
+            }
+            Answer::No(_) | Answer::GaveUp(_) => {}
+        }
+    }
+    match (broken, stuck) {
+        (Some(at), _) => Answer::No(at),
+        (None, Some(at)) => Answer::GaveUp(at),
+        (None, None) => Answer::Yes,
+    }
+}
+
+/// Judges each part of a history by itself; `part`: which one an operation belongs to.
+pub fn by_parts<C: Clone, K: Ord>(
+    ops: &[Op<C>],
+    part: impl Fn(&C) -> K,
+    mut judge: impl FnMut(&[Op<C>]) -> Answer,
+) -> Answer {
+    let mut parts: std::collections::BTreeMap<K, Vec<usize>> = std::collections::BTreeMap::new();
+    for (at, op) in ops.iter().enumerate() {
+        parts.entry(part(&op.call)).or_default().push(at);
+    }
+    let answers: Vec<Answer> = parts
+        .into_values()
+        .map(|places| {
+            let own: Vec<Op<C>> = places.iter().map(|at| ops[*at].clone()).collect();
+            match judge(&own) {
+                Answer::Yes => Answer::Yes,
+                Answer::No(at) => Answer::No(places[at]),
+                Answer::GaveUp(at) => Answer::GaveUp(places.get(at).copied().unwrap_or(0)),
+            }
+        })
+        .collect();
+    all_parts(ops, answers)
+}
+
+/// Events in the order of time: `(operation, whether it is its return)`. At equal instants calls come first, then the
+/// order of the input decides. Operations of unknown outcome have no return.
+fn events<C>(ops: &[Op<C>]) -> Vec<(usize, bool)> {
+    let mut events: Vec<(u64, bool, usize)> = Vec::with_capacity(2 * ops.len());
+    for (at, op) in ops.iter().enumerate() {
+        events.push((op.invoked, false, at));
+        // Whoever returns before the call does so at once.
+        events.extend(op.returned.map(|t| (t.max(op.invoked), true, at)));
+    }
+    events.sort_unstable();
+    events.into_iter().map(|(_, returns, at)| (at, returns)).collect()
+}

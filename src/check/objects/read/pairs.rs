@@ -1,0 +1,102 @@
+//! Events in EDN or JSON, each a map with `:process`, `:type` and `:f`: the call and the completion of each operation,
+//! in pairs. Real time is the order of writing.
+
+use std::collections::HashMap;
+
+use super::Wrong;
+use crate::history::foreign::edn::{Edn, Reader};
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Ok,
+    Fail,
+    /// Nobody knows, or it never did.
+    Info,
+}
+
+/// An operation, as it is written.
+#[derive(Debug)]
+pub(super) struct Pair<'a> {
+    /// The line of its call.
+    pub line: usize,
+    pub process: u64,
+    pub f: &'a str,
+    /// What its call says, and its completion.
+    pub call: Edn<'a>,
+    pub done: Option<Edn<'a>>,
+    pub end: End,
+    /// The places of its call and of its completion in the order of writing.
+    pub invoked: u64,
+    pub returned: Option<u64>,
+}
+
+/// Reads them, in the order of their calls. Whoever is no client (`:nemesis`) is left out.
+pub(super) fn read(text: &str) -> Result<Vec<Pair<'_>>, Wrong> {
+    let mut reader = Reader::new(text);
+    let is_one = reader.enter();
+    let (mut pairs, mut open): (Vec<Pair>, HashMap<u64, usize>) = Default::default();
+    let (mut line, mut counted, mut now, mut index) = (1, 0, 0, None);
+    loop {
+        let from = reader.place();
+        let Some(value) = reader.value()? else { break };
+        // To the first letter of the event, counted on from the last one.
+        let bytes = text.as_bytes();
+        let blank = bytes.get(from..).unwrap_or_default().iter();
+        let begin = from + blank.take_while(|b| b.is_ascii_whitespace() || **b == b',').count();
+        let between = bytes.get(counted..begin).unwrap_or_default();
+        line += between.iter().filter(|byte| **byte == b'\n').count();
+        counted = begin;
+        now += 1;
+        let wrong = |why: String| Err(Wrong { line, why });
+        let kind = value.get("type").and_then(Edn::word);
+        let Some(kind @ ("invoke" | "ok" | "fail" | "info")) = kind else {
+            return wrong("expected a map with :type :invoke, :ok, :fail or :info".into());
+        };
+        if let Some(own) = value.get("index").and_then(Edn::int)
+            && let Some(last) = index.replace(own).filter(|last| *last >= own)
+        {
+            return wrong(format!("its :index is {own}, that of the event before it {last}"));
+        }
+        let process = match value.get("process") {
+            Some(Edn::Int(process)) => u64::try_from(*process),
+            Some(_) => continue,
+            None => return wrong("an event without :process".into()),
+        };
+        let Ok(process) = process else {
+            return wrong("a :process that is no number from 0 on".into());
+        };
+        let f = value.get("f").and_then(Edn::word).unwrap_or_default();
+        if kind == "invoke" {
+            if let Some(begun) = open.insert(process, pairs.len()) {
+                let line = pairs.get(begun).map_or(0, |pair| pair.line);
+                return wrong(format!(
+                    "process {process} invokes before its operation of line {line} has ended"
+                ));
+            }
+            let (done, end, invoked, returned) = (None, End::Info, now, None);
+            pairs.push(Pair { line, process, f, call: value, done, end, invoked, returned });
+            continue;
+        }
+        let begun = open.remove(&process).and_then(|begun| pairs.get_mut(begun));
+        let Some(pair) = begun else {
+            return wrong(format!("process {process} ends an operation that it never invoked"));
+        };
+        if f != pair.f {
+            return wrong(format!("process {process} ends `{f}`, but invoked `{}`", pair.f));
+        }
+        pair.end = match kind {
+            "ok" => End::Ok,
+            "fail" => End::Fail,
+            _ => End::Info,
+        };
+        pair.returned = (pair.end == End::Ok).then_some(now);
+        pair.done = Some(value);
+    }
+    match reader.rest() {
+        Some(b']' | b')') if is_one => Ok(pairs),
+        None if !is_one => Ok(pairs),
+        None => Err(Wrong { line: reader.line(), why: "it ends before its bracket does".into() }),
+        Some(_) => Err(Wrong { line: reader.line(), why: "a bracket that opens nowhere".into() }),
+    }
+}

@@ -1,0 +1,229 @@
+//! A recorded history of any object: what it is a history of, how it is judged, and how its operations are told.
+
+use std::sync::Arc;
+
+use super::evidence::{self, Evidence};
+use super::models::*;
+use super::{Answer, Object, Op, by_parts, search};
+
+/// The operations, by what they are done to.
+#[derive(Debug, Clone)]
+pub enum History {
+    /// A stack.
+    Stack(Vec<Op<ContainerCall>>),
+    /// A priority queue.
+    Priority(Priority, Vec<Op<ContainerCall>>),
+    /// A set.
+    Set(Vec<Op<SetCall>>),
+    /// A counter.
+    Counter(Counter, Vec<Op<CounterCall>>),
+    /// A semaphore.
+    Semaphore(Semaphore, Vec<Op<SemaphoreCall>>),
+    /// A lock.
+    Mutex(Vec<Op<MutexCall>>),
+    /// A register that is read and written in one.
+    Rmw(Rmw, Vec<Op<RmwCall>>),
+    /// Several registers.
+    Registers(Registers, Vec<Op<Vec<Access>>>),
+    /// Texts by key.
+    Store(Vec<Op<(Arc<str>, TextCall)>>),
+    /// A log.
+    Log(Vec<Op<LogCall>>),
+}
+
+/// What a history can be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the objects'")]
+pub enum Kind {
+    Stack,
+    Priority,
+    Set,
+    Counter,
+    Semaphore,
+    Mutex,
+    Rmw,
+    Registers,
+    Store,
+    Log,
+}
+
+impl Kind {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Stack => "stack",
+            Kind::Priority => "priority queue",
+            Kind::Set => "set",
+            Kind::Counter => "counter",
+            Kind::Semaphore => "semaphore",
+            Kind::Mutex => "lock",
+            Kind::Rmw => "read-modify-write register",
+            Kind::Registers => "set of registers",
+            Kind::Store => "key-value store",
+            Kind::Log => "log",
+        }
+    }
+}
+
+/// Where an operation was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Who called it.
+    pub process: u64,
+    /// In which line, from 1.
+    pub line: usize,
+}
+
+/// A history, and where each operation was found.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The operations.
+    pub history: History,
+    /// By operation.
+    pub sources: Vec<Source>,
+    /// What values are called that are no numbers: these are numbered from `i64::MIN` on.
+    pub names: Vec<String>,
+}
+
+/// Judges a store: key by key. `steps`: for each key.
+pub fn judge_store(ops: &[Op<(Arc<str>, TextCall)>], steps: u64) -> Answer {
+    by_parts(ops, |(key, _)| Arc::clone(key), |own| search(&Text, &texts(own), &mut steps.clone()))
+}
+
+fn texts(ops: &[Op<(Arc<str>, TextCall)>]) -> Vec<Op<TextCall>> {
+    let own = |op: &Op<(Arc<str>, TextCall)>| Op {
+        call: op.call.1.clone(),
+        invoked: op.invoked,
+        returned: op.returned,
+    };
+    ops.iter().map(own).collect()
+}
+
+impl History {
+    /// What it is a history of.
+    pub fn kind(&self) -> Kind {
+        match self {
+            History::Stack(_) => Kind::Stack,
+            History::Priority(..) => Kind::Priority,
+            History::Set(_) => Kind::Set,
+            History::Counter(..) => Kind::Counter,
+            History::Semaphore(..) => Kind::Semaphore,
+            History::Mutex(_) => Kind::Mutex,
+            History::Rmw(..) => Kind::Rmw,
+            History::Registers(..) => Kind::Registers,
+            History::Store(_) => Kind::Store,
+            History::Log(_) => Kind::Log,
+        }
+    }
+
+    /// The same in words.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// Judges it. `steps`: what a search may take, for each independent part.
+    pub fn judge(&self, steps: u64) -> Answer {
+        let mut left = steps;
+        match self {
+            History::Stack(ops) => judge_stack(ops, &mut left),
+            History::Priority(queue, ops) => judge_priority(*queue, ops, &mut left),
+            History::Set(ops) => judge_set(ops, steps),
+            History::Counter(counter, ops) => search(counter, ops, &mut left),
+            History::Semaphore(semaphore, ops) => search(semaphore, ops, &mut left),
+            History::Mutex(ops) => search(&Mutex, ops, &mut left),
+            History::Rmw(register, ops) => search(register, ops, &mut left),
+            History::Registers(registers, ops) => search(registers, ops, &mut left),
+            History::Store(ops) => judge_store(ops, steps),
+            History::Log(ops) => search(&Log, ops, &mut left),
+        }
+    }
+}
+
+impl Recorded {
+    /// Why it is not linearizable, having become so at the return of operation `at`: operations that no order
+    /// explains, a line each, under a line that says how many of how many.
+    pub fn evidence(&self, at: usize, steps: u64) -> Vec<String> {
+        match &self.history {
+            History::Stack(ops) => self.told(&Stack, ops, at, judge_stack, steps),
+            History::Priority(queue, ops) => {
+                let judge = |ops: &[_], steps: &mut u64| judge_priority(*queue, ops, steps);
+                self.told(queue, ops, at, judge, steps)
+            }
+            History::Set(ops) => {
+                let is_read = ops.iter().any(|op| matches!(op.call, SetCall::All(_)));
+                let judge = |ops: &[_], steps: &mut u64| judge_set(ops, *steps);
+                self.told(&Set { is_read }, ops, at, judge, steps)
+            }
+            History::Counter(counter, ops) => self.searched(counter, ops, at, steps),
+            History::Semaphore(semaphore, ops) => self.searched(semaphore, ops, at, steps),
+            History::Mutex(ops) => self.searched(&Mutex, ops, at, steps),
+            History::Rmw(register, ops) => self.searched(register, ops, at, steps),
+            History::Registers(registers, ops) => self.searched(registers, ops, at, steps),
+            History::Log(ops) => self.searched(&Log, ops, at, steps),
+            History::Store(ops) => {
+                // Of its key alone.
+                let Some(key) = ops.get(at).map(|op| &op.call.0) else { return vec![] };
+                let own = (0..ops.len()).filter(|i| ops[*i].call.0 == *key);
+                let places: Vec<usize> = own.collect();
+                let own: Vec<Op<_>> = places.iter().map(|i| ops[*i].clone()).collect();
+                let at = places.partition_point(|place| *place < at);
+                let sources = places.iter().filter_map(|i| self.sources.get(*i).copied());
+                let part = Recorded {
+                    history: History::Store(vec![]),
+                    sources: sources.collect(),
+                    names: vec![],
+                };
+                let mut lines = part.searched(&Text, &texts(&own), at, steps);
+                lines.iter_mut().take(1).for_each(|line| *line = format!("key {key:?}: {line}"));
+                lines
+            }
+        }
+    }
+
+    fn searched<O>(&self, object: &O, ops: &[Op<O::Call>], at: usize, steps: u64) -> Vec<String>
+    where
+        O: Object<Call: std::fmt::Debug>,
+    {
+        self.told(object, ops, at, |ops, steps| search(object, ops, steps), steps)
+    }
+
+    fn told<O>(
+        &self,
+        object: &O,
+        ops: &[Op<O::Call>],
+        at: usize,
+        judge: impl Fn(&[Op<O::Call>], &mut u64) -> Answer,
+        steps: u64,
+    ) -> Vec<String>
+    where
+        O: Object<Call: std::fmt::Debug>,
+    {
+        let Evidence { culprits, explained, .. } = evidence::find(object, ops, at, judge, steps);
+        let head = format!(
+            "{} operations that no order explains, out of {}; {explained} had returned before, \
+             which some order explains:",
+            culprits.len(),
+            ops.len()
+        );
+        let told = culprits.iter().map(|(place, op)| {
+            let Source { process, line } =
+                self.sources.get(*place).copied().unwrap_or(Source { process: 0, line: 0 });
+            let to = op.returned.map_or("?".to_string(), |returned| returned.to_string());
+            let call = self.named(format!("{:?}", op.call));
+            format!("line {line}, process {process}, {} to {to}: {call}", op.invoked)
+        });
+        std::iter::once(head).chain(told).collect()
+    }
+
+    /// With the names of values that are no numbers.
+    fn named(&self, mut text: String) -> String {
+        while let Some(at) = text.find("-92233720368") {
+            let digits = text[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
+            let number = text[at..at + 1 + digits].parse::<i64>();
+            let place = number.ok().and_then(|n| usize::try_from(n.wrapping_sub(i64::MIN)).ok());
+            let Some(name) = place.and_then(|place| self.names.get(place)) else { break };
+            text.replace_range(at..at + 1 + digits, name);
+        }
+        text
+    }
+}
