@@ -1,5 +1,6 @@
-//! How fast registers are judged. `cargo bench --bench check` prints, for histories of several kinds, the median time
-//! of five verdicts (the operations in memory already) and the memory that the process has ever had by then.
+//! How fast histories are judged. `cargo bench --bench check` prints, for histories of several kinds, the median time
+//! of five verdicts (the operations in memory already, but for transactions) and the memory that the process has ever
+//! had by then.
 //!
 //! The histories are of a correct register, each operation in effect at some instant between its call and its return;
 //! in a broken one, a read near the end finds what was overwritten long before, or what nobody wrote.
@@ -8,7 +9,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use firedrill::check::{Spec, Verdict};
+use firedrill::check::isolation::{self, Model, Options, Wanted, Workload};
+use firedrill::check::{Spec, Verdict, objects};
+use firedrill::history::transactions::Transactions;
 use firedrill::history::{Call, Operation, Outcome, Process, Record, Reply, Stage, Time};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -211,19 +214,99 @@ fn memory() -> String {
     line.unwrap_or("not known").trim().to_string()
 }
 
+/// 100,000 transactions on lists, as JSON lines: each takes effect at an instant of its own, ten are open at a time.
+fn transactions(rng: &mut ChaCha8Rng) -> String {
+    let mut text = String::new();
+    let mut lists: Vec<Vec<usize>> = vec![vec![]; 10];
+    let (mut first_key, mut next) = (0, 0);
+    for i in 0..100_000_u64 {
+        let mut steps = vec![];
+        for _ in 0..rng.random_range(1..5) {
+            let place = rng.random_range(0..lists.len());
+            let key = first_key + place;
+            if rng.random_bool(0.5) {
+                next += 1;
+                lists[place].push(next);
+                steps.push(format!("[\"append\",{key},{next}]"));
+            } else {
+                steps.push(format!("[\"r\",{key},{:?}]", lists[place]));
+            }
+        }
+        // A list is full one day, and another one takes its turn.
+        if lists[0].len() >= 32 {
+            lists.remove(0);
+            lists.push(vec![]);
+            first_key += 1;
+        }
+        let (from, to) =
+            (i * 100 + 450 - rng.random_range(0..450), i * 100 + 450 + rng.random_range(0..450));
+        let (process, steps) = (i % 10, steps.join(","));
+        text += &format!(
+            "{{\"p\":{process},\"t0\":{from},\"t1\":{to},\"s\":\"ok\",\"txn\":[{steps}]}}\n"
+        );
+    }
+    text
+}
+
+/// 100,000 operations on a stack, as calls and returns, ten clients.
+fn stack(rng: &mut ChaCha8Rng) -> String {
+    let (mut held, mut events) = (vec![], vec![]);
+    for i in 0..100_000_u64 {
+        let (call, answer) = match rng.random_bool(0.5) {
+            true => {
+                held.push(i);
+                (format!("push({i})"), String::new())
+            }
+            false => ("pop".into(), held.pop().map_or(" empty".into(), |v| format!(" {v}"))),
+        };
+        let (at, process) = (i * 100 + 450, i % 10);
+        events.push((at - rng.random_range(0..450), 0, format!("[{process}] call {call}\n")));
+        events.push((at + rng.random_range(0..450), 1, format!("[{process}] return{answer}\n")));
+    }
+    events.sort_unstable_by_key(|(at, returns, _)| (*at, *returns));
+    let lines = events.into_iter().map(|(.., line)| line);
+    format!("# @object atomic-stack\n{}", lines.collect::<String>())
+}
+
+/// Prints the median time of five.
+fn timed(name: &str, mut once: impl FnMut()) {
+    let mut times: Vec<_> = (0..5)
+        .map(|_| {
+            let began = Instant::now();
+            once();
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!("{name:44} {:>9.1} ms  {:>12}", times[2].as_secs_f64() * 1e3, memory());
+}
+
 fn main() {
     println!("{:44} {:>12}  {:>12}", "history", "median", "memory, most");
     for kind in kinds() {
         let record = Record::of_operations("register", History::of(&kind));
-        let mut times = vec![];
-        for _ in 0..5 {
-            let (check, began) = (Spec::Linearizable.build(), Instant::now());
-            let verdict = check.check(&record).verdict;
-            times.push(began.elapsed());
+        timed(kind.name, || {
+            let verdict = Spec::Linearizable.build().check(&record).verdict;
             let expected = if kind.broken { Verdict::Fail } else { Verdict::Pass };
             assert_eq!(verdict, expected, "{}", kind.name);
-        }
-        times.sort_unstable();
-        println!("{:44} {:>9.1} ms  {:>12}", kind.name, times[2].as_secs_f64() * 1e3, memory());
+        });
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(42);
+    let calls = stack(&mut rng);
+    let read = objects::read(calls.as_bytes(), None).unwrap();
+    timed("stack, 100,000, 10 clients", || {
+        assert_eq!(objects::finding(&read, objects::STEPS).verdict, Verdict::Pass);
+    });
+    let text = transactions(&mut rng);
+    for (name, model) in [
+        ("list-append, 100,000, strict, with reading", Model::StrongSerializable),
+        ("the same, snapshot isolation", Model::SnapshotIsolation),
+    ] {
+        timed(name, || {
+            let history = Transactions::read(text.as_bytes(), None).unwrap();
+            let wanted = Wanted::Models(Workload::ListAppend, Options::model(model));
+            let finding = isolation::finding(&history, &wanted);
+            assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        });
     }
 }

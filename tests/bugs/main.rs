@@ -86,7 +86,7 @@ const ROWS: [Row; 7] = [
         faults: SLOW_NODE,
         caught_by: &["list-append"],
         says: &[" k", ", "],
-        shows: &["transaction [", "append k", "read k"],
+        shows: &["transaction [", "append k"],
     },
     Row {
         bug: "dirty-transactions",

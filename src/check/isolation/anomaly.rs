@@ -67,6 +67,33 @@ impl Anomaly {
         ALL.get(self as usize).map_or("", |(_, name, _)| name)
     }
 
+    /// What it is called in plain words.
+    fn plainly(self) -> Option<&'static str> {
+        let base = self.name().trim_end_matches("-process").trim_end_matches("-realtime");
+        Some(match base {
+            "G0" => "write cycle",
+            "G1a" => "aborted read",
+            "G1b" => "intermediate read",
+            "G1c" => "circular information flow",
+            "G-single" | "G-single-item" => "read skew",
+            "G-nonadjacent" | "G-nonadjacent-item" => "long fork",
+            "G2" | "G2-item" => "write skew",
+            "internal" => "internal inconsistency",
+            "incompatible-order" => "incompatible orders",
+            "duplicate-elements" => "duplicate element",
+            "thin-air-read" => "value from nowhere",
+            _ => return None,
+        })
+    }
+
+    /// Its name, behind what it is called in plain words.
+    pub fn told(self) -> String {
+        match self.plainly() {
+            Some(words) => format!("{words} ({self})"),
+            None => self.to_string(),
+        }
+    }
+
     /// By its name.
     pub fn of(name: &str) -> Option<Anomaly> {
         ALL.iter().find(|(_, known, _)| *known == name).map(|(anomaly, ..)| *anomaly)

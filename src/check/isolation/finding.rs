@@ -80,7 +80,7 @@ fn lines(report: &Report) -> Vec<String> {
         new
     });
     for evidence in first.into_iter().chain(again).take(SHOWN) {
-        lines.push(format!("{}:", evidence.anomaly));
+        lines.push(format!("{}:", evidence.anomaly.told()));
         lines.extend(evidence.words.iter().map(|line| format!("  {line}")));
     }
     lines

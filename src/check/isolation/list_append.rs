@@ -6,6 +6,7 @@
 //! read is not guessed. Bounds: linear in the history but for sorting.
 
 use super::graph::{Edges, Label};
+use super::who;
 use super::writes::{NONE, Writes};
 use crate::history::transactions::{Action, Outcome, Transaction, Transactions};
 
@@ -149,9 +150,11 @@ impl<'a> Lists<'a> {
         };
         match label {
             Label::Ww => match (appended(first, 0), appended(second, 0)) {
-                (Some((_, x)), Some((_, y))) => {
+                (Some((_, x)), Some((place, y))) => {
                     let (x, y) = (self.value(x), self.value(y));
-                    format!("appended {x} to {name} before {y} was appended by")
+                    let reader = who(self.history, self.orders[key as usize].reader);
+                    let how = if place == NONE { "without" } else { "before" };
+                    format!("appended {x} to {name}, which {reader} read {how} the {y} appended by")
                 }
                 _ => format!("appended to {name} before"),
             },

@@ -40,6 +40,7 @@ use rw_register::Registers;
 use versions::Versions;
 use writes::{Twice, Writes};
 
+use crate::history::Time;
 use crate::history::transactions::{Action, Transactions};
 
 /// What transactions do.
@@ -377,7 +378,11 @@ fn is_empty(graph: &Graph, txns: usize) -> bool {
 /// A transaction as people find it.
 fn who(history: &Transactions, txn: u32) -> String {
     let Some(own) = history.all().get(txn as usize) else { return String::new() };
-    format!("T{txn} (process {}, line {})", own.process, own.line)
+    // What was not read from a text has no line.
+    match own.line {
+        0 => format!("T{txn} (process {} at {})", own.process, Time(own.invoked)),
+        line => format!("T{txn} (process {}, line {line})", own.process),
+    }
 }
 
 fn report(

@@ -1,75 +1,17 @@
-//! Strict serializability of transactions on append-only lists, by cycles (Kingsbury & Alvaro,
-//! "Elle: Inferring Isolation Anomalies from Experimental Observations"; the anomalies are Adya's).
-//!
-//! Since values are unique and lists only grow, the longest read of a list tells the order of its
-//! versions. From it follow who wrote over whom (ww), who read whom (wr), and who wrote what a
-//! reader had not seen yet (rw). With the edges of real time (one ended before the other began) a
-//! cycle proves that no serial order exists. Before that: reads that are no prefix of each other, a
-//! value twice, from nowhere or from a transaction that failed (G1a), a value in the middle of
-//! another's transaction (G1b), and a transaction that does not see its own appends.
-//!
-//! Sound, and complete for what the reads tell; an order of appends that nobody read is not
-//! guessed.
-
-mod graph;
-mod versions;
+//! Strict serializability of a drill's transactions on append-only lists, in the way of Elle (`check::isolation`).
 
 #[cfg(test)]
 mod tests;
 
-use graph::Graph;
-
+use super::isolation::{self, Evidence, Model, Options, Report, Workload};
 use super::view::{counted, possible, reply, settled};
 use super::{Check, Finding, tell};
-use crate::history::{Call, Key, Operation, Record, Reply, Step, Time};
+use crate::history::transactions::{self, Action, Name, Transaction, Transactions};
+use crate::history::{Call, Key, Operation, Record, Reply, Step};
 
 /// See the module.
 #[derive(Debug)]
 pub struct ListAppend;
-
-/// One transaction that took effect, or may have.
-#[derive(Debug)]
-pub(crate) struct Txn<'a> {
-    /// The operation.
-    pub operation: &'a Operation,
-    /// When it was invoked.
-    pub invoked: Time,
-    /// When it had taken effect at the latest; `None`: its outcome is unknown.
-    pub returned: Option<Time>,
-    /// Its steps.
-    pub steps: &'a [Step],
-    /// What its reads saw, step by step. Empty: unknown.
-    pub saw: &'a [Option<Vec<i64>>],
-}
-
-/// Something that no serial execution allows.
-#[derive(Debug)]
-pub(crate) struct Anomaly<'a> {
-    /// In words, with the name that the literature gives it.
-    pub words: String,
-    /// How it follows, a line a step.
-    pub because: Vec<String>,
-    /// The operations that prove it.
-    pub operations: Vec<&'a Operation>,
-}
-
-impl<'a> Txn<'a> {
-    /// Its appends in their order.
-    pub fn appends(&self) -> impl Iterator<Item = (Key, i64)> + use<'a> {
-        self.steps.iter().filter_map(|s| match s {
-            Step::Append { key, value } => Some((*key, *value)),
-            Step::Read { .. } => None,
-        })
-    }
-    /// Its reads in their order: the step, the list, what it saw.
-    pub fn reads(&self) -> impl Iterator<Item = (usize, Key, &'a [i64])> + use<'a> {
-        let both = self.steps.iter().zip(self.saw).enumerate();
-        both.filter_map(|(i, (step, saw))| match (step, saw) {
-            (Step::Read { key }, Some(values)) => Some((i, *key, values.as_slice())),
-            _ => None,
-        })
-    }
-}
 
 impl Check for ListAppend {
     fn name(&self) -> &'static str {
@@ -77,64 +19,119 @@ impl Check for ListAppend {
     }
 
     fn check(&self, record: &Record) -> Finding {
-        let (txns, failed) = gather(record);
-        if txns.is_empty() {
+        let txns = Txns::of(record);
+        if txns.taken == 0 {
             return Finding::inconclusive("there was no transaction");
         }
-        if !txns.iter().any(|t| t.reads().next().is_some()) {
+        if !txns.reads {
             return Finding::inconclusive(
                 "no transaction that is known to have happened read anything",
             );
         }
-        let anomalies = anomalies(&txns, &failed);
-        let n = tell::count(txns.len(), "transaction");
-        let finding = match anomalies.first() {
-            None => {
-                Finding::pass(format!("{n} are strictly serializable as far as their reads tell"))
-            }
+        let report = txns.judged();
+        let n = tell::count(txns.taken, "transaction");
+        let finding = match report.evidence.first() {
             Some(first) => {
-                let last = first.operations.iter().max_by_key(|o| o.invoked);
+                let last = txns.operations(first).max_by_key(|o| o.invoked);
                 let during = last.and_then(|o| tell::during(record, o));
                 let during = during.map(|f| format!(", during {}", tell::fault(f)));
-                let more = match anomalies.len() - 1 {
+                let more = match report.evidence.len() - 1 {
                     0 => String::new(),
                     1 => " (and 1 more anomaly)".into(),
                     more => format!(" (and {more} more anomalies)"),
                 };
-                Finding::fail(format!("{}{}{more}", first.words, during.unwrap_or_default()))
+                Finding::fail(format!("{}{}{more}", summed(first), during.unwrap_or_default()))
             }
+            None => match report.why {
+                Some(why) => Finding::inconclusive(why),
+                None => Finding::pass(format!(
+                    "{n} are strictly serializable as far as their reads tell"
+                )),
+            },
         };
-        let lines = anomalies.iter().take(4).flat_map(|a| {
-            let head = std::iter::once(format!("{}:", a.words)).chain(a.because.iter().cloned());
-            head.chain(tell::operations(record, a.operations.iter().copied()))
+        let lines = report.evidence.iter().take(4).flat_map(|anomaly| {
+            let head = std::iter::once(format!("{}:", summed(anomaly)));
+            let operations = tell::operations(record, txns.operations(anomaly));
+            head.chain(anomaly.words.iter().cloned()).chain(operations)
         });
         finding
             .with_evidence(lines)
-            .with_figure("transactions", txns.len() as f64)
-            .with_figure("anomalies", anomalies.len() as f64)
+            .with_figure("transactions", txns.taken as f64)
+            .with_figure("anomalies", report.evidence.len() as f64)
     }
 }
 
-/// What took effect or may have, and what failed.
-fn gather(record: &Record) -> (Vec<Txn<'_>>, Vec<&Operation>) {
-    let (mut txns, mut failed) = (vec![], vec![]);
-    for o in counted(record) {
-        let Call::Txn { steps } = &o.call else { continue };
-        if !possible(o) {
-            failed.push(o);
-            continue;
+/// An anomaly in a line.
+fn summed(anomaly: &Evidence) -> String {
+    let Evidence { anomaly, words, txns } = anomaly;
+    let name = anomaly.told();
+    match words.as_slice() {
+        [] => name,
+        [only] => format!("{name}: {only}"),
+        [first, ..] => {
+            let n = tell::count(txns.len(), "transaction");
+            format!("{name}: {first}, and so on in a cycle of {n}, which no serial order explains")
         }
-        let saw = if let Some(Reply::Txn(saw)) = reply(o) { saw.as_slice() } else { &[] };
-        let returned = o.outcome.is_ok().then(|| settled(o));
-        txns.push(Txn { operation: o, invoked: o.invoked, returned, steps, saw });
     }
-    (txns, failed)
 }
 
-/// Everything wrong, the plainest first. Cycles are looked for even where values are wrong.
-fn anomalies<'a>(txns: &[Txn<'a>], failed: &[&'a Operation]) -> Vec<Anomaly<'a>> {
-    let mut found = vec![];
-    let lists = versions::Lists::of(txns, failed, &mut found);
-    Graph::of(txns, &lists).cycles(txns, &mut found);
-    found
+/// A drill's transactions, as the checker of isolation takes them.
+struct Txns<'a> {
+    history: Transactions,
+    /// By the transaction's number.
+    operations: Vec<&'a Operation>,
+    /// How many took effect, or may have.
+    taken: usize,
+    /// Whether any of them is known to have read anything.
+    reads: bool,
+}
+
+impl<'a> Txns<'a> {
+    fn of(record: &'a Record) -> Txns<'a> {
+        let history = Transactions::new(true);
+        let mut all = Txns { history, operations: vec![], taken: 0, reads: false };
+        for o in counted(record) {
+            let Call::Txn { steps } = &o.call else { continue };
+            let saw = if let Some(Reply::Txn(saw)) = reply(o) { saw.as_slice() } else { &[] };
+            for (at, step) in steps.iter().enumerate() {
+                all.push(step, saw.get(at).and_then(Option::as_deref));
+            }
+            let outcome = match (possible(o), o.outcome.is_ok()) {
+                (false, _) => transactions::Outcome::Fail,
+                (true, true) => transactions::Outcome::Ok,
+                (true, false) => transactions::Outcome::Info,
+            };
+            let returned = o.outcome.is_ok().then(|| settled(o).0);
+            all.history.add(Transaction::new(o.process, o.invoked.0, returned, outcome));
+            all.taken += usize::from(possible(o));
+            all.operations.push(o);
+        }
+        all
+    }
+
+    fn push(&mut self, step: &Step, saw: Option<&[i64]>) {
+        let (Step::Append { key, .. } | Step::Read { key }) = step;
+        let key = self.key(*key);
+        let action = match (step, saw) {
+            (Step::Append { value, .. }, _) => Action::Append(*value),
+            (Step::Read { .. }, Some(values)) => Action::List(values),
+            (Step::Read { .. }, None) => Action::Asked,
+        };
+        self.reads |= matches!(action, Action::List(_));
+        self.history.push(key, action);
+    }
+
+    /// A list is called as everywhere else.
+    fn key(&mut self, key: Key) -> u32 {
+        self.history.intern(Name::Text(format!("k{key}").into()))
+    }
+
+    fn judged(&self) -> Report {
+        let strict = Options::model(Model::StrongSerializable);
+        isolation::check(&self.history, Workload::ListAppend, &strict)
+    }
+
+    fn operations(&self, anomaly: &Evidence) -> impl Iterator<Item = &'a Operation> {
+        anomaly.txns.iter().filter_map(|txn| self.operations.get(*txn as usize).copied())
+    }
 }
