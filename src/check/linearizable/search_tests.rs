@@ -1,35 +1,12 @@
 //! The search against trying every order, of the whole history and of each prefix.
 
-use std::collections::HashSet;
-
 use proptest::prelude::*;
 
 use super::mask::Wide;
 use super::prepared::{Action, Op, Prepared};
 use super::search::{Answer, alone, both, search};
-
-/// Tries every order: after each prefix any operation may come that was invoked before all that are left have
-/// returned; an unknown one may stay out.
-fn oracle(ops: &[Op]) -> bool {
-    fn go(ops: &[Op], left: u32, value: u32, seen: &mut HashSet<(u32, u32)>) -> bool {
-        let known = (0..ops.len()).filter(|i| left & (1 << i) != 0);
-        let Some(first_return) = known.filter_map(|i| ops[i].returned).min() else { return true };
-        if !seen.insert((left, value)) {
-            return false;
-        }
-        (0..ops.len()).filter(|i| left & (1 << i) != 0).any(|i| {
-            let next = match ops[i].action {
-                _ if ops[i].invoked > first_return => None,
-                Action::Read(v) => (v == value).then_some(value),
-                Action::Missed(v) => (v != value).then_some(value),
-                Action::Write(v) => Some(v),
-                Action::Swap(from, to) => (from == value).then_some(to),
-            };
-            next.is_some_and(|next| go(ops, left & !(1 << i), next, seen))
-        })
-    }
-    go(ops, ((1u64 << ops.len()) - 1) as u32, 0, &mut HashSet::new())
-}
+use super::tests::oracle;
+use crate::check::invented::cases;
 
 /// The events up to the end: what returned after it is unknown yet, and what only observes tells nothing yet.
 fn until(ops: &[Op], end: (u64, usize)) -> Vec<Op> {
@@ -77,10 +54,6 @@ fn any_ops(values: u32, most: usize) -> impl Strategy<Value = Vec<Op>> {
     (4u64..30, 1u64..20).prop_flat_map(move |(span, long)| {
         proptest::collection::vec(any_op(values, span, long), 1..=most)
     })
-}
-
-fn cases(n: u32) -> ProptestConfig {
-    ProptestConfig { cases: n, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

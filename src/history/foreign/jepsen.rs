@@ -174,6 +174,16 @@ impl Names {
         Key::try_from(self.keys.of(written(key))).unwrap_or(Key::MAX)
     }
 
+    /// Accounts are called by the numbers that they are.
+    fn account(&mut self, account: &Edn) -> Key {
+        let number = match account {
+            Edn::Int(number) => Key::try_from(*number).ok(),
+            Edn::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.unwrap_or_else(|| self.key(account))
+    }
+
     /// Values that are no numbers are numbered from below, where no history has any.
     fn value(&mut self, value: &Edn) -> i64 {
         value.int().unwrap_or_else(|| {
@@ -217,7 +227,7 @@ impl Names {
                 let (Some(from), Some(to), Some(amount)) = (from, to, amount) else {
                     return Err("expected {:from :to :amount} as the value of a :transfer".into());
                 };
-                Call::Transfer { from: self.key(from), to: self.key(to), amount }
+                Call::Transfer { from: self.account(from), to: self.account(to), amount }
             }
             other => {
                 return Err(format!(
@@ -233,7 +243,7 @@ impl Names {
         let Edn::Map(entries) = value else { return Ok(BTreeMap::new()) };
         let own = entries.iter().map(|(account, balance)| {
             let balance = balance.int().ok_or("a balance that is no whole number")?;
-            Ok((self.key(account), balance))
+            Ok((self.account(account), balance))
         });
         own.collect()
     }
@@ -285,6 +295,23 @@ mod tests {
     fn told(text: &str) -> String {
         let wrong = read(text).unwrap_err();
         format!("{}: {}", wrong.line, wrong.why)
+    }
+
+    #[test]
+    fn a_banks_accounts_keep_their_numbers() {
+        for (value, accounts) in [("{3 10, 7 -1}", "EDN"), ("{\"3\": 10, \"7\": -1}", "JSON")] {
+            let read = format!(
+                "{{:type :invoke :f :transfer :value {{:from 3 :to 7 :amount 2}} :process 0}}
+{{:type :invoke :f :read :process 1}} {{:type :ok :f :read :value {value} :process 1}}"
+            );
+            let operations = super::read(&read).unwrap().operations;
+            assert_eq!(operations[0].call, Call::Transfer { from: 3, to: 7, amount: 2 });
+            assert_eq!(operations[1].call, Call::Balances, "{accounts}");
+            let balances = [(3, 10), (7, -1)].into();
+            assert_eq!(operations[1].outcome, Outcome::Ok(Reply::Balances(balances)), "{accounts}");
+        }
+        let wrong = "{:type :invoke :f :transfer :value {:from 3} :process 0}";
+        assert!(told(wrong).starts_with("1: expected {:from :to :amount}"), "{}", told(wrong));
     }
 
     #[test]
