@@ -85,11 +85,14 @@ pub enum HistoryModel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Assumption {
     /// Who reads a key and writes it later in the same transaction writes a later version
-    WfrKeys,
+    #[value(name = "wfr-keys")]
+    Wfr,
     /// Each process meets later and later versions of a key
-    SequentialKeys,
+    #[value(name = "sequential-keys")]
+    Sequential,
     /// Each key is linearizable
-    LinearizableKeys,
+    #[value(name = "linearizable-keys")]
+    Linearizable,
 }
 
 /// How a history of somebody else's is written.

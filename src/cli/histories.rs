@@ -83,9 +83,9 @@ fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<W
     }
     let assumes = |assumption| args.assume.contains(&assumption);
     let assumptions = Assumptions {
-        wfr_keys: assumes(Assumption::WfrKeys),
-        sequential_keys: assumes(Assumption::SequentialKeys),
-        linearizable_keys: assumes(Assumption::LinearizableKeys),
+        wfr_keys: assumes(Assumption::Wfr),
+        sequential_keys: assumes(Assumption::Sequential),
+        linearizable_keys: assumes(Assumption::Linearizable),
         ..Assumptions::default()
     };
     // Of a history of others, a value that nobody wrote may be from before it began.
