@@ -1,7 +1,7 @@
 //! Histories of queues as a line for each call and each return, as several tools for concurrent data structures write
 //! them: `[2] call enq(7)`, `[2] return`, `[3] call deq`, `[3] return 7`; `return empty` where there was nothing to
-//! take. What has an argument puts, what has none takes, whatever it is called. Real time is the order of lines, a
-//! millisecond each. `#` begins a comment.
+//! take. What has an argument puts, what has none takes, whatever it is called; but what `# @object` calls something
+//! else than a queue is none. Real time is the order of lines, a millisecond each. `#` begins a comment.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -23,6 +23,11 @@ pub fn read(text: impl BufRead) -> Result<Foreign, Wrong> {
         let wrong = |why: String| Wrong { line: at + 1, why };
         let line = line.map_err(|e| wrong(e.to_string()))?;
         let line = line.trim();
+        if let Some(object) = line.strip_prefix("# @object").map(str::trim)
+            && !object.ends_with("queue")
+        {
+            return Err(wrong(format!("a history of `{object}`, which is no queue")));
+        }
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -72,6 +77,12 @@ mod tests {
     fn told(text: &str) -> String {
         let wrong = read(text.as_bytes()).unwrap_err();
         format!("{}: {}", wrong.line, wrong.why)
+    }
+
+    #[test]
+    fn what_is_called_something_else_is_no_queue() {
+        let text = "\n# @object atomic-stack\n[1] call push(1)\n[1] return\n";
+        assert_eq!(told(text), "2: a history of `atomic-stack`, which is no queue");
     }
 
     #[test]
