@@ -26,6 +26,7 @@ mod list_append;
 mod load;
 mod log;
 mod lost_writes;
+mod mask;
 #[cfg(test)]
 mod mutations;
 mod node_deaths;

@@ -2,11 +2,11 @@
 //! is kept as an antichain; what lies behind is forgotten.
 
 use super::flights::Next;
-use super::mask::Mask;
 use super::prepared::Prepared;
 use super::search::Answer;
 use super::seen::{Antichain, State};
 use super::space::{BEFORE_A_RETURN, Space};
+use crate::check::mask::Mask;
 
 /// No more than this is kept, in bytes, about.
 const KEPT_MAX: usize = 48 << 20;

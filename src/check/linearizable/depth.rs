@@ -8,11 +8,11 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::mask::Mask;
 use super::prepared::{Prepared, Value};
 use super::search::Answer;
 use super::seen::{State, Used, at_most};
 use super::space::{BEFORE_A_RETURN, Space};
+use crate::check::mask::Mask;
 
 /// How many bytes a generation may take, about.
 const GENERATION: usize = 12 << 20;

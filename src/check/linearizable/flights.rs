@@ -1,8 +1,8 @@
 //! What is in flight at a place in the history. It moves from event to event, forwards and back, at O(1) each, so that
 //! no copy of it need be kept for each return: O(width + values) in memory.
 
-use super::mask::Mask;
 use super::prepared::{Action, Event, JUNK_CLASS, Prepared, Value};
+use crate::check::mask::Mask;
 
 /// See the module.
 pub(super) struct Flights<'a, M> {

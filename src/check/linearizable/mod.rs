@@ -14,7 +14,6 @@ mod breadth;
 mod depth;
 mod explain;
 mod flights;
-mod mask;
 mod numbers;
 mod prepared;
 mod search;

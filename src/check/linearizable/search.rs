@@ -13,8 +13,8 @@
 
 use super::breadth::{BreadthFirst, Progress};
 use super::depth::{DepthFirst, Effort};
-use super::mask::{Mask, Wide};
 use super::prepared::{Op, Prepared};
+use crate::check::mask::{Mask, Wide};
 
 /// How the search came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::mask::Wide;
 use super::prepared::{Action, Op, Prepared};
 use super::search::{Answer, alone, both, search};
 use super::tests::oracle;
 use crate::check::invented::cases;
+use crate::check::mask::Wide;
 
 /// The events up to the end: what returned after it is unknown yet, and what only observes tells nothing yet.
 fn until(ops: &[Op], end: (u64, usize)) -> Vec<Op> {
@@ -169,9 +169,11 @@ fn compare(from: u64, cases: u64) {
     }
 }
 
+/// For a machine with time: `FIREDRILL_CASES=10000000 cargo test --release --lib search_tests`.
 #[test]
 fn many_small_histories_agree_with_trying_every_order() {
-    compare(0, 50_000);
+    let said = std::env::var("FIREDRILL_CASES").ok().and_then(|n| n.parse().ok());
+    compare(0, said.unwrap_or(50_000));
 }
 
 /// Any number of writes in flight, in each of the widths there are: the reads tell of some of them, then of one again.
@@ -194,12 +196,4 @@ fn what_exceeds_the_budget_is_not_decided() {
     let ops = nearly_correct(&mut Chance(1));
     assert!(matches!(search(&ops, &mut 1), Answer::GaveUp(at) if at < ops.len()));
     assert_eq!(search(&[], &mut 0), Answer::Yes);
-}
-
-/// For a machine with time: `CASES=10000000 FROM=0 cargo test --release -- --ignored`.
-#[test]
-#[ignore = "takes minutes"]
-fn millions_of_small_histories_agree_with_trying_every_order() {
-    let number = |name: &str, none| std::env::var(name).map_or(none, |n| n.parse().unwrap());
-    compare(number("FROM", 50_000), number("CASES", 5_000_000));
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::flights::Flights;
-use super::mask::{Mask, slots};
 use super::prepared::{Action, Value};
+use crate::check::mask::{Mask, slots};
 
 /// How many unknown operations of each class are used up: sorted by class, counts above 0.
 pub(super) type Used = Vec<(u32, u32)>;

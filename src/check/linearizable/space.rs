@@ -11,9 +11,9 @@
 //! - Unknown operations of the same kind and values are interchangeable, so only their number counts.
 
 use super::flights::{Flights, Next};
-use super::mask::{Mask, slots};
 use super::prepared::{Action, JUNK, JUNK_CLASS, Prepared, Value};
 use super::seen::{Antichain, Fresh, State, count, take};
+use crate::check::mask::{Mask, slots};
 
 /// See the module.
 pub(super) struct Space<'a, M> {

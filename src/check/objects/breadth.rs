@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 
-use super::mask::Mask;
 use super::search::{Held, Last, Node, Space};
 use super::seen::{Used, at_most, bytes};
 use super::{Answer, Object};
+use crate::check::mask::Wide;
 
 /// No more than this is kept, in bytes, about.
 const KEPT_MAX: usize = 256 << 20;
@@ -38,7 +38,7 @@ pub(super) struct BreadthFirst<S> {
 }
 
 /// What nodes may differ in besides what they used up.
-type Key<S> = (Mask, Held<S>, Last<S>);
+type Key<S> = (Wide, Held<S>, Last<S>);
 
 type Possible<S> = HashMap<Key<S>, Vec<Used>, foldhash::fast::FixedState>;
 

@@ -12,7 +12,6 @@
 mod breadth;
 pub mod evidence;
 mod finding;
-mod mask;
 pub mod models;
 pub mod monitor;
 mod prepared;

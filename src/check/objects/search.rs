@@ -22,10 +22,10 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use super::breadth::{BreadthFirst, Progress};
-use super::mask::Mask;
 use super::prepared::{Event, InFlight, NONE, Prepared};
 use super::seen::{Seen, Used, bytes};
 use super::{Answer, Object, Op};
+use crate::check::mask::{Mask, Wide};
 
 /// A state with its hash, shared by all nodes that are in it.
 pub(super) struct Held<S>(Rc<(u64, S)>);
@@ -55,7 +55,7 @@ impl<S> Hash for Held<S> {
 /// What is left of a node of the search.
 pub(super) struct Node<S> {
     pub event: u32,
-    pub done: Mask,
+    pub done: Wide,
     pub state: Held<S>,
     pub used: Used,
     pub last: Last<S>,
@@ -211,7 +211,7 @@ impl<'a, O: Object> Space<'a, O> {
     /// Where every search begins.
     pub fn first(&self) -> Node<O::State> {
         let state = Held::new(self.object.first());
-        Node { event: 0, done: Mask::default(), state, used: vec![], last: None }
+        Node { event: 0, done: Wide::default(), state, used: vec![], last: None }
     }
 
     pub fn bytes(&self, node: &Node<O::State>) -> usize {

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::mask::Mask;
 use super::search::{Held, Last, Node};
+use crate::check::mask::{Mask, Wide};
 
 /// How many bytes a generation may take, about.
 const GENERATION: usize = 64 << 20;
@@ -18,7 +18,7 @@ const NODE: usize = 200;
 /// How many unknown operations of each class are used up: sorted by class, counts above 0.
 pub(super) type Used = Vec<(u32, u32)>;
 
-type Key<S> = (u32, Mask, Held<S>, Last<S>);
+type Key<S> = (u32, Wide, Held<S>, Last<S>);
 type Nodes<S> = HashMap<Key<S>, Vec<Used>, foldhash::fast::FixedState>;
 
 /// See the module.
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn node(used: &[(u32, u32)]) -> Node<u8> {
-        let (done, state) = (Mask::default(), Held::new(7));
+        let (done, state) = (Wide::default(), Held::new(7));
         Node { event: 1, done, state, used: used.to_vec(), last: None }
     }
 

@@ -212,20 +212,7 @@ fn go(
             continue;
         }
         let mut after = state.clone();
-        let fits = all[i].steps.iter().all(|(key, step)| {
-            let own = after.entry(*key).or_default();
-            match step {
-                Step::Write(value) => {
-                    own.push(*value);
-                    true
-                }
-                Step::Read(None) => true,
-                Step::Read(Some(saw)) => match workload {
-                    Workload::ListAppend => own == saw,
-                    Workload::RwRegister => own.last() == saw.last(),
-                },
-            }
-        });
+        let fits = runs(all[i], &mut after, workload);
         done[i] = true;
         if fits && go(all, done, &after, workload, keeps) {
             return true;
@@ -233,4 +220,22 @@ fn go(
         done[i] = false;
     }
     false
+}
+
+/// Whether it reads what it saw, run by itself on this state, which it leaves as it writes.
+pub fn runs(txn: &Txn, state: &mut BTreeMap<u32, Vec<i64>>, workload: Workload) -> bool {
+    txn.steps.iter().all(|(key, step)| {
+        let own = state.entry(*key).or_default();
+        match step {
+            Step::Write(value) => {
+                own.push(*value);
+                true
+            }
+            Step::Read(None) => true,
+            Step::Read(Some(saw)) => match workload {
+                Workload::ListAppend => own == saw,
+                Workload::RwRegister => own.last() == saw.last(),
+            },
+        }
+    })
 }

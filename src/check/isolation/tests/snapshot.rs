@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::oracle::{Keeps, Meddle, Step, Txn, history, plan, run, with_final_reads};
+use super::oracle::{Keeps, Meddle, Step, Txn, history, plan, run, runs, with_final_reads};
 use super::serial::cases;
 use crate::check::isolation::{Model, Options, Verdict, Workload, check, weak};
 use crate::history::transactions::Outcome;
@@ -52,7 +52,9 @@ fn go(
                 continue;
             }
             begun[i] = Some(state.clone());
-            if reads(all[i], state, workload) && go(all, begun, done, state, workload, keeps) {
+            if runs(all[i], &mut state.clone(), workload)
+                && go(all, begun, done, state, workload, keeps)
+            {
                 return true;
             }
             begun[i] = None;
@@ -73,24 +75,6 @@ fn go(
         done[i] = false;
     }
     false
-}
-
-fn reads(txn: &Txn, seen: &State, workload: Workload) -> bool {
-    let mut own = seen.clone();
-    txn.steps.iter().all(|(key, step)| {
-        let list = own.entry(*key).or_default();
-        match step {
-            Step::Write(value) => {
-                list.push(*value);
-                true
-            }
-            Step::Read(None) => true,
-            Step::Read(Some(saw)) => match workload {
-                Workload::ListAppend => list == saw,
-                Workload::RwRegister => list.last() == saw.last(),
-            },
-        }
-    })
 }
 
 proptest! {

@@ -68,68 +68,87 @@ macro_rules! word {
 word!(u64);
 word!(u128);
 
-/// Any number of slots. The last word is never 0, so that equal sets are equal.
+/// Any number of slots; the first 64 take no memory besides. The last of the words behind them is never 0, so that
+/// equal sets are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Wide(Vec<u64>);
+pub(super) struct Wide {
+    low: u64,
+    high: Vec<u64>,
+}
 
 impl Wide {
+    fn words(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.low).chain(self.high.iter().copied())
+    }
     fn trim(&mut self) {
-        while self.0.last() == Some(&0) {
-            self.0.pop();
+        while self.high.last() == Some(&0) {
+            self.high.pop();
+        }
+    }
+    fn word(&mut self, slot: u32) -> Option<&mut u64> {
+        match (slot / 64) as usize {
+            0 => Some(&mut self.low),
+            word => self.high.get_mut(word - 1),
         }
     }
 }
 
 impl Mask for Wide {
     fn has(&self, slot: u32) -> bool {
-        self.0.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 != 0)
+        self.words().nth((slot / 64) as usize).is_some_and(|word| word.has(slot % 64))
     }
     fn set(&mut self, slot: u32) {
-        let at = slot as usize / 64;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, 0);
+        let words = (slot / 64) as usize;
+        if self.high.len() < words {
+            self.high.resize(words, 0);
         }
-        self.0[at] |= 1 << (slot % 64);
+        if let Some(word) = self.word(slot) {
+            word.set(slot % 64);
+        }
     }
     fn clear(&mut self, slot: u32) {
-        if let Some(word) = self.0.get_mut(slot as usize / 64) {
-            *word &= !(1 << (slot % 64));
+        if let Some(word) = self.word(slot) {
+            word.clear(slot % 64);
             self.trim();
         }
     }
     fn join(&mut self, other: &Self) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
+        self.low |= other.low;
+        if self.high.len() < other.high.len() {
+            self.high.resize(other.high.len(), 0);
         }
-        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
+        self.high.iter_mut().zip(&other.high).for_each(|(own, other)| *own |= other);
     }
     fn remove(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own &= !other);
+        self.low &= !other.low;
+        self.high.iter_mut().zip(&other.high).for_each(|(own, other)| *own &= !other);
         self.trim();
     }
     fn common(&self, other: &Self) -> Self {
-        let mut common = Wide(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect());
+        let high = self.high.iter().zip(&other.high).map(|(a, b)| a & b).collect();
+        let mut common = Wide { low: self.low & other.low, high };
         common.trim();
         common
     }
     fn meets(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+        self.words().zip(other.words()).any(|(a, b)| a & b != 0)
     }
     fn within(&self, other: &Self) -> bool {
-        self.0.len() <= other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a & !b == 0)
+        let fits = self.high.len() <= other.high.len();
+        fits && self.words().zip(other.words()).all(|(a, b)| a & !b == 0)
     }
     fn next(&self, from: u32) -> Option<u32> {
-        let first = from as usize / 64;
-        let mut word = self.0.get(first)? & (u64::MAX << (from % 64));
-        let mut at = first;
-        while word == 0 {
-            at += 1;
-            word = *self.0.get(at)?;
-        }
-        Some(at as u32 * 64 + word.trailing_zeros())
+        let first = from / 64;
+        let words = (0u32..).zip(self.words()).skip(first as usize);
+        words
+            .map(|(at, word)| {
+                (at, if at == first { word & (u64::MAX << (from % 64)) } else { word })
+            })
+            .find(|(_, word)| *word != 0)
+            .map(|(at, word)| at * 64 + word.trailing_zeros())
     }
     fn bytes(&self) -> usize {
-        self.0.capacity() * 8
+        self.high.capacity() * 8
     }
 }
 
