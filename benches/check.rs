@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use firedrill::check::isolation::{self, Model, Options, Wanted, Workload};
-use firedrill::check::{Spec, Verdict, objects};
+use firedrill::check::{Budget, Spec, Verdict, objects};
 use firedrill::history::transactions::Transactions;
 use firedrill::history::{Call, Operation, Outcome, Process, Record, Reply, Stage, Time};
 use rand::{RngExt, SeedableRng};
@@ -295,7 +295,7 @@ fn main() {
     let calls = stack(&mut rng);
     let read = objects::read(calls.as_bytes(), None).unwrap();
     timed("stack, 100,000, 10 clients", || {
-        assert_eq!(objects::finding(&read, objects::STEPS).verdict, Verdict::Pass);
+        assert_eq!(objects::finding(&read, Budget::default()).verdict, Verdict::Pass);
     });
     let text = transactions(&mut rng);
     for (name, model) in [

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::spec::{self, Spec};
-use super::{Case, CaseKind, Check, Finding, Judgement, credibility, injection};
+use super::{Budget, Case, CaseKind, Check, Finding, Judgement, credibility, injection};
 use crate::history::Record;
 
 /// Judges a record by these checks, each with the line of the scenario that asks for it. The names
 /// of the cases depend only on the plan and the checks: a second `recovery` is `recovery 2`.
 pub fn judge(record: &Record, checks: &[(Spec, Option<u32>)]) -> Judgement {
+    judge_within(record, checks, Budget::default())
+}
+
+/// The same, where checks that have to search take no more than this.
+pub fn judge_within(record: &Record, checks: &[(Spec, Option<u32>)], budget: Budget) -> Judgement {
     let deaths_judged = checks.iter().any(|(spec, _)| matches!(spec, Spec::NodeDeaths(_)));
     let mut cases = vec![
         drill("steady state", credibility::steady(record)),
@@ -32,7 +37,7 @@ pub fn judge(record: &Record, checks: &[(Spec, Option<u32>)]) -> Judgement {
         let times = seen.entry(name.clone()).or_default();
         *times += 1;
         let name = if *times > 1 { format!("{name} {times}") } else { name };
-        cases.push(run(spec.build().as_ref(), name, *line, record, spec));
+        cases.push(run(spec.build_within(budget).as_ref(), name, *line, record, spec));
     }
     Judgement::of(cases)
 }

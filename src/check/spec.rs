@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Check;
+use super::{Budget, Check};
 use super::{availability, bank, convergence, counter, exec, latency, linearizable, list_append};
 use super::{log, lost_writes, node_deaths, queue, recovery, redundancy, set};
 use crate::quantity::{Ratio, Span};
@@ -232,14 +232,19 @@ impl Spec {
 
     /// The check itself.
     pub fn build(&self) -> Box<dyn Check> {
+        self.build_within(Budget::default())
+    }
+
+    /// The check itself, which takes no more than this where it has to search.
+    pub fn build_within(&self, budget: Budget) -> Box<dyn Check> {
         match self.clone() {
-            Spec::Linearizable => Box::new(linearizable::Linearizable::default()),
+            Spec::Linearizable => Box::new(linearizable::Linearizable::within(budget)),
             Spec::Counter => Box::new(counter::Counter),
             Spec::Set => Box::new(set::Set),
             Spec::Queue => Box::new(queue::Queue),
             Spec::Log => Box::new(log::Log),
             Spec::Bank => Box::new(bank::Bank::default()),
-            Spec::ListAppend => Box::new(list_append::ListAppend),
+            Spec::ListAppend => Box::new(list_append::ListAppend { budget }),
             Spec::Convergence => Box::new(convergence::Convergence),
             Spec::LostWrites(spec) => Box::new(lost_writes::LostWrites(spec)),
             Spec::Recovery(spec) => Box::new(recovery::Recovery(spec)),

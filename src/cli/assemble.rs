@@ -7,8 +7,11 @@ use std::time::Duration;
 use super::inputs::Input;
 use super::{CliError, containers};
 use crate::check::Spec;
-use crate::drill::{self, Command, MakeDriver, SteadyState, guard::Guard};
-use crate::history::{Header, WorkloadFacts};
+use crate::check::streaming::Streaming;
+use crate::drill::guard::Guard;
+use crate::drill::lookout::Lookout;
+use crate::drill::{self, Command, MakeDriver, SteadyState};
+use crate::history::{Call, Header, Outcome, Process, Time, WorkloadFacts};
 use crate::inventory::AddressBook;
 use crate::scenario::{self, ClientSpec, Hook, Scenario, Template, TemplateError, Workload};
 use crate::target::{Target, local};
@@ -166,6 +169,7 @@ pub fn options(input: &Input, places: &Places, began: String) -> drill::Options 
         },
     };
     let steady = &scenario.steady_state;
+    let fail_fast = scenario.fail_fast.is_some_and(|fast| fast.value);
     let guard = |spec: &scenario::GuardSpec| Guard {
         availability: spec.abort_when.availability,
         window: spec.abort_when.length.0,
@@ -191,6 +195,21 @@ pub fn options(input: &Input, places: &Places, began: String) -> drill::Options 
         },
         settle: SETTLE,
         redundancy: redundancy(scenario),
+        lookout: fail_fast.then(|| Box::<Followed>::default() as Box<dyn Lookout>),
+    }
+}
+
+/// Judges operations while the drill goes.
+#[derive(Debug, Default)]
+struct Followed(Streaming);
+
+impl Lookout for Followed {
+    fn invoked(&mut self, id: u64, process: Process, at: Time, call: &Call) {
+        self.0.invoked(id, process, at, call);
+    }
+    fn returned(&mut self, id: u64, at: Time, outcome: &Outcome) -> Option<String> {
+        let found = self.0.returned(id, at, outcome)?;
+        Some(format!("k{}: {}", found.key, found.words))
     }
 }
 

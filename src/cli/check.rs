@@ -59,7 +59,7 @@ fn again(path: &Path, args: &CheckArgs) -> Result<RunReport, Refused> {
         Refused::of(path, &if path.is_dir() { e.to_string() } else { format!("{e}; {hint}") })
     })?;
     let checks = assemble::checks(&scenario(path, args, &folder)?);
-    let report = judged::of(&record, &checks, Some(judged::shown(&folder)));
+    let report = judged::of(&record, &checks, Some(judged::shown(&folder)), args.budget());
     Ok(report.with_set(&overrides(&folder)))
 }
 

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::check::Budget;
+use crate::quantity::{Bytes, Span};
+
 /// `firedrill check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
@@ -27,10 +30,22 @@ pub struct CheckArgs {
     /// What is known of rw-register's versions beside what the consistency models say
     #[arg(long, value_enum, requires = "model", value_delimiter = ',')]
     pub assume: Vec<Assumption>,
+    /// Of rw-register: in which order transactions wrote, where that is known from elsewhere; transactions by their
+    /// places in the history from 0, such as 0=2,1=1
+    #[arg(long, value_name = "TRANSACTION=RANK", requires = "model")]
+    #[arg(value_delimiter = ',', value_parser = ranked)]
+    pub transaction_order: Vec<(u32, i64)>,
     /// What each register holds at first; a read of nil then tells nothing, as in Knossos [default: nothing, which
     /// reads as nil]. Of a bank, what all accounts hold together [default: what the first reading found]
     #[arg(long, value_name = "NUMBER", requires = "model", allow_negative_numbers = true)]
     pub initial: Option<i64>,
+    /// How long judging a file may take, such as 30s; what is not decided by then is inconclusive [default: searches
+    /// are bounded by how much they look at, which is some seconds, and the same everywhere]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Span>,
+    /// How much searches may remember, such as 500MB; the history itself comes on top [default: up to 1 GB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Bytes>,
     /// Judge by the checks of this scenario [default: the one in the run's folder]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
@@ -40,6 +55,16 @@ pub struct CheckArgs {
     /// Write a JSON report to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// What judging may take. The time runs from now on.
+    pub(super) fn budget(&self) -> Budget {
+        let budget =
+            self.timeout.map_or_else(Budget::default, |time| Budget::default().within(time.0));
+        let bytes = |memory: Bytes| usize::try_from(memory.count()).unwrap_or(usize::MAX);
+        self.memory.map(bytes).map_or(budget, |bytes| budget.remembering(bytes))
+    }
 }
 
 /// What the operations of a history work on.
@@ -79,6 +104,17 @@ pub enum HistoryModel {
     /// The same at the weak levels read-committed, read-atomic, causal or snapshot-isolation, by the axioms of Biswas
     /// and Enea, in which read committed is stronger than Adya's
     Txn,
+    /// Transactions that write a register, each once, or read several: of two that read the same ones, one sees all
+    /// that the other one does
+    LongFork,
+    /// Message logs: nothing acknowledged is lost, doubled or reordered
+    Log,
+}
+
+fn ranked(text: &str) -> Result<(u32, i64), String> {
+    let both =
+        text.split_once('=').and_then(|(txn, rank)| Some((txn.parse().ok()?, rank.parse().ok()?)));
+    both.ok_or_else(|| "a transaction and its rank, such as 3=1".into())
 }
 
 /// What tells the order in which the versions of a register came, by Elle's names.
@@ -100,6 +136,8 @@ pub enum Assumption {
 pub enum HistoryFormat {
     /// As its first letters say
     Auto,
+    /// A drill's own record
+    Firedrill,
     /// Jepsen's EDN
     Jepsen,
     /// JSON lines

@@ -1,5 +1,6 @@
 //! `firedrill check --model`: histories that others recorded are judged, each file by itself.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,9 +10,9 @@ use crate::check::isolation::{
     self, Anomalies, Anomaly, Assumptions, Level, Model, Models, Options, Wanted, Workload,
 };
 use crate::check::objects::{self, Kind};
-use crate::check::{Bank, Check, Fifo, Finding, Linearizable, Total};
+use crate::check::{Bank, Check, Fifo, Finding, Linearizable, Spec, Total};
 use crate::history::foreign::{self, Format};
-use crate::history::{Outcome, Record, Reply, transactions};
+use crate::history::{Outcome, Record, Reply, file, transactions};
 use crate::report::RunReport;
 
 /// One history, judged.
@@ -20,7 +21,13 @@ pub(super) fn judged(
     model: HistoryModel,
     args: &CheckArgs,
 ) -> Result<RunReport, Refused> {
+    let own = match args.format {
+        HistoryFormat::Firedrill => true,
+        HistoryFormat::Auto => foreign::is_drill(path),
+        _ => false,
+    };
     let (check, finding, seconds) = match (wanted(path, model, args)?, kind(model)) {
+        _ if own => drill(path, model, args)?,
         (Some(wanted), _) => transactions(path, wanted, args)?,
         (None, Some(kind)) => object(path, kind, args)?,
         (None, None) => operations(path, model, args)?,
@@ -30,8 +37,37 @@ pub(super) fn judged(
     Ok(RunReport::of_history(&name, &file, check, finding, seconds))
 }
 
+fn ranks(order: &[(u32, i64)]) -> Option<HashMap<u32, i64>> {
+    (!order.is_empty()).then(|| order.iter().copied().collect())
+}
+
 /// The check's name, what it found, and in how many seconds.
 type Judged = (&'static str, Finding, f64);
+
+/// A drill's own record, by one check alone.
+fn drill(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judged, Refused> {
+    let spec = match model {
+        HistoryModel::Register | HistoryModel::CasRegister => Spec::Linearizable,
+        HistoryModel::Counter => Spec::Counter,
+        HistoryModel::Set => Spec::Set,
+        HistoryModel::Queue => Spec::Queue,
+        HistoryModel::Log => Spec::Log,
+        HistoryModel::Bank => Spec::Bank,
+        HistoryModel::ListAppend => Spec::ListAppend,
+        _ => {
+            let models = "register, counter, set, queue, log, bank, list-append";
+            return Err(Refused::of(
+                path,
+                &format!("--model: of a drill's record, one of {models}"),
+            ));
+        }
+    };
+    let record = file::read(path).map_err(|e| Refused::of(path, &e.to_string()))?;
+    spec.fits(&record.header.workload.model).map_err(|why| Refused::of(path, &why))?;
+    let began = Instant::now();
+    let finding = spec.build_within(args.budget()).check(&record);
+    Ok((spec.name(), finding, began.elapsed().as_secs_f64()))
+}
 
 /// What transactions are judged by; `None`: it is none of transactions.
 fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<Wanted>, Refused> {
@@ -40,6 +76,9 @@ fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<W
     let workload = match model {
         HistoryModel::ListAppend => Workload::ListAppend,
         HistoryModel::RwRegister => Workload::RwRegister,
+        HistoryModel::LongFork if named.is_empty() && anomalies.is_empty() => {
+            return Ok(Some(Wanted::NoLongFork));
+        }
         HistoryModel::Txn => {
             let (level, none) = match named {
                 [] => (Some(Level::Causal), anomalies.is_empty()),
@@ -47,7 +86,7 @@ fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<W
                 _ => (None, false),
             };
             return match level.filter(|_| none) {
-                Some(level) => Ok(Some(Wanted::Level(level))),
+                Some(level) => Ok(Some(Wanted::Level(level, args.budget()))),
                 None => {
                     let levels = "read-committed, read-atomic, causal, snapshot-isolation";
                     refused(format!("--consistency-model: of txn, one of {levels}"))
@@ -86,17 +125,24 @@ fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<W
         wfr_keys: assumes(Assumption::Wfr),
         sequential_keys: assumes(Assumption::Sequential),
         linearizable_keys: assumes(Assumption::Linearizable),
+        transaction_order: ranks(&args.transaction_order),
         ..Assumptions::default()
     };
     // Of a history of others, a value that nobody wrote may be from before it began.
-    let options =
-        Options { models, anomalies: unwanted, assumptions, conclude: true, thin_air: false };
+    let options = Options {
+        models,
+        anomalies: unwanted,
+        assumptions,
+        conclude: true,
+        thin_air: false,
+        budget: args.budget(),
+    };
     Ok(Some(Wanted::Models(workload, options)))
 }
 
 fn transactions(path: &Path, wanted: Wanted, args: &CheckArgs) -> Result<Judged, Refused> {
     let format = match args.format {
-        HistoryFormat::Auto => None,
+        HistoryFormat::Auto | HistoryFormat::Firedrill => None,
         HistoryFormat::Jepsen => Some(transactions::Format::Jepsen),
         HistoryFormat::Jsonl => Some(transactions::Format::JsonLines),
         HistoryFormat::Calls => Some(transactions::Format::Calls),
@@ -132,7 +178,7 @@ fn kind(model: HistoryModel) -> Option<Kind> {
 
 fn object(path: &Path, kind: Kind, args: &CheckArgs) -> Result<Judged, Refused> {
     let format = match args.format {
-        HistoryFormat::Auto => None,
+        HistoryFormat::Auto | HistoryFormat::Firedrill => None,
         HistoryFormat::Jepsen => Some(objects::Format::Jepsen),
         HistoryFormat::Calls => Some(objects::Format::Calls),
         HistoryFormat::Intervals => Some(objects::Format::Intervals),
@@ -152,13 +198,13 @@ fn object(path: &Path, kind: Kind, args: &CheckArgs) -> Result<Judged, Refused> 
         return Err(Refused::of(path, &why));
     }
     let began = Instant::now();
-    let finding = objects::finding(&read, objects::STEPS);
+    let finding = objects::finding(&read, args.budget());
     Ok(("linearizable", finding, began.elapsed().as_secs_f64()))
 }
 
 fn operations(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judged, Refused> {
     let format = match args.format {
-        HistoryFormat::Auto => None,
+        HistoryFormat::Auto | HistoryFormat::Firedrill => None,
         HistoryFormat::Jepsen => Some(Format::Jepsen),
         HistoryFormat::Jsonl => Some(Format::JsonLines),
         HistoryFormat::Calls => Some(Format::Calls),
@@ -169,6 +215,10 @@ fn operations(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judg
     };
     let read = foreign::read(path, format).map_err(|e| Refused::of(path, &e.to_string()))?;
     let (check, of, initial): (Box<dyn Check>, _, _) = match model {
+        HistoryModel::Log => {
+            let why = "--model log: of a drill's own record only";
+            return Err(Refused::of(path, why));
+        }
         HistoryModel::Queue => (Box::new(Fifo), "queue", None),
         HistoryModel::Bank => {
             let total = args.initial.map_or(Total::OfFirst, Total::Known);
@@ -177,7 +227,7 @@ fn operations(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judg
         _ => {
             // Nobody holds a lock at first.
             let initial = if model == HistoryModel::Lock { Some(0) } else { args.initial };
-            let check = Linearizable { initial, ..Linearizable::default() };
+            let check = Linearizable { initial, ..Linearizable::within(args.budget()) };
             (Box::new(check), "register", initial)
         }
     };

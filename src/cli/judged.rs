@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::assemble::{self, Places};
 use super::inputs::Input;
-use crate::check::{self, Spec};
+use crate::check::{self, Budget, Spec};
 use crate::drill::{Ended, HISTORY_FILE};
 use crate::history::{Record, file};
 use crate::report::{CaseReport, RunReport, Status};
@@ -15,7 +15,8 @@ pub(super) fn after_drill(input: &Input, places: &Places, ended: &Ended) -> RunR
     let read = history_in(&places.folder).map(|history| file::read(&history));
     let mut report = match read {
         Some(Ok(record)) => {
-            let report = of(&record, &assemble::checks(&input.scenario), Some(folder));
+            let checks = assemble::checks(&input.scenario);
+            let report = of(&record, &checks, Some(folder), Budget::default());
             // A full disk: the record does not know how it ended.
             match (&record.end, &ended.aborted) {
                 (None, Some(why)) => {
@@ -41,8 +42,9 @@ pub(super) fn of(
     record: &Record,
     checks: &[(Spec, Option<u32>)],
     folder: Option<String>,
+    budget: Budget,
 ) -> RunReport {
-    let judgement = check::judge(record, checks);
+    let judgement = check::judge_within(record, checks, budget);
     RunReport::judged(record, &judgement, folder)
 }
 

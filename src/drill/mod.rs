@@ -8,6 +8,7 @@ pub mod event;
 pub mod guard;
 mod hooks;
 pub mod journal;
+pub mod lookout;
 mod members;
 mod monitor;
 mod reconcile;
@@ -34,6 +35,7 @@ use crate::workload::{Clock, engine};
 use event::{Event, Stamped};
 use guard::Guard;
 use journal::Journal;
+use lookout::{Alarm, Lookout};
 use monitor::Monitor;
 use watchdog::Watchdog;
 
@@ -61,6 +63,8 @@ pub struct Options {
     /// How long after a heal every member may take to be back, where a check wants to know: members are asked how they
     /// stand, and after the last heal they are given this long.
     pub redundancy: Option<Duration>,
+    /// Who looks at operations as they come, and has the drill end as soon as something is wrong with them.
+    pub lookout: Option<Box<dyn Lookout>>,
 }
 
 /// A command of the scenario's.
@@ -118,7 +122,7 @@ pub type MakeDriver = Box<dyn FnOnce(&AddressBook) -> Result<Arc<dyn Driver>, Cl
 
 /// Drills. Fails only if the history cannot be written from the start; everything later is in [`Ended`].
 pub async fn run(
-    options: Options,
+    mut options: Options,
     target: Arc<dyn Target>,
     make_driver: MakeDriver,
     safety: Safety,
@@ -127,11 +131,24 @@ pub async fn run(
 ) -> Result<Ended, HistoryError> {
     let clock = Clock::start();
     let writer = Arc::new(Writer::create(&options.folder.join(HISTORY_FILE), &options.header)?);
-    let monitor = Arc::new(Monitor::new(writer.clone(), clock));
+    let posted = options.lookout.take().map(|lookout| lookout::post(lookout, clock));
+    let (looking, alarm) = posted.map_or((None, Alarm::default()), |(s, a)| (Some(s), a));
+    let monitor = Arc::new(Monitor::new(writer.clone(), clock, looking));
     let hard = stop.hard.clone();
     let (dead, healed) = Default::default();
-    let drill =
-        Drill { options, target, clock, writer, monitor, safety, stop, events, dead, healed };
+    let drill = Drill {
+        options,
+        target,
+        clock,
+        writer,
+        monitor,
+        safety,
+        stop,
+        events,
+        dead,
+        healed,
+        alarm,
+    };
     let (aborted, mut left_behind) = drill.go(make_driver).await;
     let Drill { safety, writer, clock, events, .. } = drill;
     left_behind.extend(close(safety, &hard));
@@ -176,6 +193,8 @@ struct Drill {
     dead: Arc<Mutex<BTreeSet<NodeId>>>,
     /// When the last heal so far was complete.
     healed: Mutex<Option<Time>>,
+    /// Something is wrong with what clients were told.
+    alarm: Alarm,
 }
 
 impl Drill {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::event::Progress;
+use super::lookout::Sender;
 use crate::history::file::{Invocation, Writer};
 use crate::history::{Outcome, Stage, Steady, Time};
 use crate::quantity::Ratio;
@@ -24,6 +25,7 @@ const LATENCY_WINDOW: Duration = Duration::from_secs(1);
 pub struct Monitor {
     writer: std::sync::Arc<Writer>,
     clock: Clock,
+    looking: Option<Sender>,
     in_flight: AtomicU64,
     figures: Mutex<Figures>,
     /// Operations in flight that are no part of the load: final reads.
@@ -68,11 +70,16 @@ impl Counts {
 }
 
 impl Monitor {
-    /// A monitor that writes to this history.
-    pub fn new(writer: std::sync::Arc<Writer>, clock: Clock) -> Monitor {
+    /// A monitor that writes to this history, and sends the load's operations to whoever looks at them.
+    pub(super) fn new(
+        writer: std::sync::Arc<Writer>,
+        clock: Clock,
+        looking: Option<Sender>,
+    ) -> Monitor {
         Monitor {
             writer,
             clock,
+            looking,
             in_flight: AtomicU64::new(0),
             figures: Mutex::default(),
             reads: Mutex::default(),
@@ -168,7 +175,14 @@ fn bucket_of(at: Time) -> u64 {
 impl Sink for Monitor {
     fn invoked(&self, start: Invocation) -> u64 {
         let load = start.stage == Stage::Load;
+        let shown = self.looking.as_ref().filter(|_| load).map(|sender| {
+            let Invocation { process, invoked, call, .. } = &start;
+            (sender, *process, *invoked, call.clone())
+        });
         let id = self.writer.invoked(start);
+        if let Some((sender, process, at, call)) = shown {
+            sender.invoked(id, process, at, call);
+        }
         match load {
             true => drop(self.in_flight.fetch_add(1, Ordering::Relaxed)),
             false => drop(self.reads.lock().unwrap_or_else(|p| p.into_inner()).insert(id)),
@@ -183,7 +197,11 @@ impl Sink for Monitor {
             Outcome::Unknown(_) => Counts { unknown: 1, ..Counts::default() },
         };
         let latency = outcome.is_ok().then(|| at.since(intended));
+        let shown = self.looking.as_ref().map(|sender| (sender, outcome.clone()));
         self.writer.returned(id, at, outcome);
+        if let Some((sender, outcome)) = shown {
+            sender.returned(id, at, outcome);
+        }
         if !self.reads.lock().unwrap_or_else(|p| p.into_inner()).remove(&id) {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             self.count(at, counts, latency);
@@ -228,7 +246,7 @@ pub(super) mod tests {
             },
         };
         let writer = Writer::create(&folder.path().join("history.jsonl"), &header).unwrap();
-        (folder, Monitor::new(writer.into(), Clock::start()))
+        (folder, Monitor::new(writer.into(), Clock::start(), None))
     }
 
     /// An operation that was due at that time and returned 1 ms later.

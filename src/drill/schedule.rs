@@ -118,6 +118,7 @@ impl Drill {
             tokio::select! {
                 biased;
                 () = self.stop.soft.cancelled() => return Err(INTERRUPTED.into()),
+                wrong = self.alarm.raised() => return Err(wrong),
                 () = self.clock.sleep_until(wake) => {
                     self.begin_due(reconciler, driver, inventory, timeline, changes)?;
                 }

@@ -163,5 +163,29 @@ pub struct Operation {
     pub outcome: Outcome,
 }
 
+impl Operation {
+    /// One that a client asked of the system itself, for those who record histories in their own tests. Where the
+    /// outcome is unknown, `returned` says nothing about when it took effect.
+    pub fn new(
+        process: Process,
+        call: Call,
+        invoked: Time,
+        returned: Option<Time>,
+        outcome: Outcome,
+    ) -> Operation {
+        Operation {
+            id: 0,
+            process,
+            node: None,
+            intended: invoked,
+            invoked,
+            returned,
+            stage: Stage::Load,
+            call,
+            outcome,
+        }
+    }
+}
+
 // A long history is mostly this: every 8 bytes are 5 MB of a drill of ten minutes at 1,000 operations a second.
 const _: () = assert!(size_of::<Operation>() <= 128, "an operation has grown");

@@ -32,8 +32,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of nothing but operations of this model: of no drill.
-    pub fn of_operations(model: &str, operations: Vec<Operation>) -> Record {
+    /// A record of nothing but operations of this model (`register`, `queue`, ...): of no drill. They are numbered in
+    /// the order of invocation.
+    pub fn of_operations(model: &str, mut operations: Vec<Operation>) -> Record {
+        if !operations.is_sorted_by_key(|o| o.invoked) {
+            operations.sort_by_key(|o| o.invoked);
+        }
+        operations.iter_mut().zip(0..).for_each(|(operation, id)| operation.id = id);
         let workload = WorkloadFacts {
             client: String::new(),
             model: model.to_string(),

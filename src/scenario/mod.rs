@@ -82,6 +82,9 @@ pub struct Scenario {
     /// When to break the drill off.
     #[serde(default)]
     pub guards: Vec<GuardSpec>,
+    /// Break the drill off as soon as what clients were told is wrong by a check that can be followed while it goes:
+    /// `linearizable`, `log`. Default: false.
+    pub fail_fast: Option<At<bool>>,
     /// The most that may be struck at once; a plan beyond it is refused.
     #[serde(default)]
     pub blast_radius: BlastRadius,

@@ -174,7 +174,7 @@ drill.yaml:16:1: unknown field `guard`
    |
 16 | guard: []
    | ^^^^^
-   = did you mean `guards`? known: name, description, labels, requires, target, targets, workload, setup, teardown, faults, checks, guards, blast_radius, steady_state, duration, recover, lease, seed
+   = did you mean `guards`? known: name, description, labels, requires, target, targets, workload, setup, teardown, faults, checks, guards, fail_fast, blast_radius, steady_state, duration, recover, lease, seed
 "#);
 }
 
@@ -198,7 +198,7 @@ drill.yaml:1:1: expected a mapping, found a list
   |
 1 | - a
   | ^
-  = its fields: name, description, labels, requires, target, targets, workload, setup, teardown, faults, checks, guards, blast_radius, steady_state, duration, recover, lease, seed
+  = its fields: name, description, labels, requires, target, targets, workload, setup, teardown, faults, checks, guards, fail_fast, blast_radius, steady_state, duration, recover, lease, seed
 "#);
 }
 

@@ -7,6 +7,7 @@ use super::placeholders::Variable;
 use super::suggest;
 use super::target::{Docker, Kubernetes, LOCAL_NODES_MAX, Local, Target};
 use super::{ClientSpec, Scenario, Template};
+use crate::check::Spec;
 use crate::fault::{At, Place};
 use crate::workload::Model;
 
@@ -250,6 +251,14 @@ impl Rules<'_> {
             if let Err(why) = check.fits(model) {
                 self.refuse(check.place, why, None);
             }
+        }
+        let followed = |check: &At<Spec>| matches!(check.value, Spec::Linearizable | Spec::Log);
+        if let Some(fast) = self.scenario.fail_fast.filter(|fast| fast.value)
+            && !self.scenario.checks.iter().any(followed)
+        {
+            let message = "`fail_fast` has no check to follow".to_string();
+            let help = "ask for `linearizable` or `log` among the checks, or leave it out".into();
+            self.refuse(fast.place, message, Some(help));
         }
     }
 

@@ -19,6 +19,8 @@ const MODELS: [(&str, &str); 7] = [
 
 fn scenario(seed: u64) -> String {
     let (model, checks) = MODELS[(seed % MODELS.len() as u64) as usize];
+    // What is followed while it goes must find nothing either.
+    let fast = matches!(model, "register" | "log");
     format!(
         "name: clean-{model}
 target: {{local: {{zones: {{dc1: 2, dc2: 2, dc3: 1}}}}}}
@@ -49,6 +51,7 @@ faults:
       - latency: {{nodes: one, latency: 50ms, jitter: 20ms}}
       - reset: {{nodes: leader}}
 recover: 2s
+fail_fast: {fast}
 checks: [{checks}]
 "
     )

@@ -5,6 +5,7 @@
 
 mod clean;
 mod drill;
+mod fast;
 
 use drill::{Case, Drilled, at_once, conclusive};
 

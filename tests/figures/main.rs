@@ -119,6 +119,7 @@ fn drill(system: &Arc<System>, load: Load) -> (Ended, Record) {
         workload,
         settle: Duration::from_millis(100),
         redundancy: None,
+        lookout: None,
     };
     let ended = runtime.block_on(async {
         let (events, mut told) = tokio::sync::mpsc::unbounded_channel();

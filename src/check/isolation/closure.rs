@@ -3,14 +3,15 @@
 //! wrote no later version than it read).
 //!
 //! Sound for serializability only. Bounds: a bit for each pair of transactions and helpers; nothing is concluded above
-//! [`BITS_MAX`], nor of keys with more than [`PAIRS_MAX`] pairs.
+//! [`BYTES_MAX`], nor of keys with more than [`PAIRS_MAX`] pairs.
 
 use super::graph::{Graph, Labels};
 use super::rw_register::Registers;
 use super::writes::NONE;
+use crate::check::Budget;
 
-/// At most so much is kept of who precedes whom.
-const BITS_MAX: usize = 1 << 31;
+/// At most so many bytes are kept of who precedes whom, unless told otherwise.
+const BYTES_MAX: usize = 256 << 20;
 
 /// At most so many pairs of a writer and whoever else met its key are looked at.
 const PAIRS_MAX: usize = 1 << 20;
@@ -23,11 +24,11 @@ struct After {
 }
 
 impl After {
-    fn of(graph: &Graph, txns: usize) -> Option<After> {
+    fn of(graph: &Graph, txns: usize, bytes_max: usize) -> Option<After> {
         let component = graph.components(Labels(u8::MAX));
         let rows = component.iter().max().map_or(0, |c| *c as usize + 1);
         let width = txns.div_ceil(64);
-        if rows.saturating_mul(width).saturating_mul(64) > BITS_MAX {
+        if rows.saturating_mul(width).saturating_mul(8) > bytes_max {
             return None;
         }
         let mut after = After { component, rows: vec![0; rows * width], width };
@@ -60,8 +61,15 @@ impl After {
 }
 
 /// How many pairs of versions there are of which the one must have come before the other, and those that imply all.
-pub fn pairs(all: &Registers<'_>, graph: &Graph) -> Option<(usize, Vec<(u32, u32)>)> {
-    let after = After::of(graph, all.history.len())?;
+pub fn pairs(
+    all: &Registers<'_>,
+    graph: &Graph,
+    budget: &Budget,
+) -> Option<(usize, Vec<(u32, u32)>)> {
+    if budget.clone().is_spent() {
+        return None;
+    }
+    let after = After::of(graph, all.history.len(), budget.bytes(BYTES_MAX))?;
     let mut touches: Vec<_> = all.touches.iter().collect();
     touches.sort_by_key(|t| t.key);
     let (mut count, mut needed, mut found) = (0, vec![], vec![]);

@@ -14,6 +14,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use super::anomaly::{Anomalies, Anomaly};
 use super::graph::{Arc, Graph, Label, Labels, NOBODY};
 use super::plain::plainly;
+use crate::check::Budget;
 use crate::history::transactions::Transactions;
 
 /// One step of a cycle: a transaction, and why it comes before the next.
@@ -54,6 +55,9 @@ const STARTS: usize = 32;
 /// At most so many arcs are walked along in all searches for one rw edge.
 const BUDGET: u64 = 400_000_000;
 
+/// Whether the time is up is looked at after so many searches.
+const BETWEEN_LOOKS: u32 = 64;
+
 const DATA: Labels = Label::Ww.set().or(Label::Wr.set());
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,11 +96,13 @@ pub struct About<'a> {
     pub proscribed: Anomalies,
     /// Where one transaction precedes another for more than one reason, the first of these is told.
     pub preferred: [Label; 3],
+    /// What it may take; a step walks along an arc.
+    pub budget: Budget,
 }
 
 /// Looks for all.
 pub fn search(graph: &Graph, about: About<'_>) -> Found {
-    let About { history, order, proscribed, .. } = about;
+    let About { history, order, proscribed, budget, .. } = about;
     let begun: Vec<u64> = history.all().iter().map(|t| t.invoked).collect();
     let all = DATA.or(Label::Rw.set()).or(order.map_or(Labels(0), Label::set));
     let mut found = Found::default();
@@ -104,7 +110,7 @@ pub fn search(graph: &Graph, about: About<'_>) -> Found {
     let knots = graph.knots(&component);
     drop(component);
     let mut local = vec![NOBODY; if knots.is_empty() { 0 } else { graph.len() }];
-    let mut budget = BUDGET;
+    let mut budget = budget.usually(BUDGET);
     for knot in &knots {
         let part = graph.part(knot, &mut local);
         let (mut known, mut other) = (Anomalies::default(), None);
@@ -199,7 +205,7 @@ fn of_shape(
     shape: Shape,
     labels: Labels,
     begun: &[u64],
-    budget: &mut u64,
+    budget: &mut Budget,
 ) -> (Vec<Vec<Hop>>, bool) {
     let rw = Label::Rw.set();
     let (mut cycles, gave_up) = match shape {
@@ -251,7 +257,12 @@ pub fn shortest(graph: &Graph, labels: Labels) -> Option<Vec<Hop>> {
 }
 
 /// Cycles of exactly one rw.
-fn single(part: &Graph, labels: Labels, begun: &[u64], budget: &mut u64) -> (Vec<Vec<Hop>>, bool) {
+fn single(
+    part: &Graph,
+    labels: Labels,
+    begun: &[u64],
+    budget: &mut Budget,
+) -> (Vec<Vec<Hop>>, bool) {
     let rank = ranks(part, labels, begun);
     let mut walk = Walk::new(part.len());
     let mut cycles = vec![];
@@ -262,8 +273,12 @@ fn single(part: &Graph, labels: Labels, begun: &[u64], budget: &mut u64) -> (Vec
                 continue;
             }
             let within = |to: u32| rank[to as usize] <= top;
-            cycles.extend(walk.cycle(part, node, i, labels, within, budget));
-            if *budget == 0 || cycles.len() >= STARTS {
+            cycles.extend(walk.cycle(part, node, i, labels, within, &mut budget.steps));
+            let spent = match walk.search % BETWEEN_LOOKS {
+                0 => budget.is_spent(),
+                _ => budget.steps == 0,
+            };
+            if spent || cycles.len() >= STARTS {
                 let gave_up = cycles.is_empty();
                 return (cycles, gave_up);
             }

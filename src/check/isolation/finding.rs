@@ -1,8 +1,9 @@
 //! What was found of a history of transactions, as the verdict of a check.
 
+use super::long_fork;
 use super::weak::{self, Level};
 use super::{Anomaly, Model, Models, Options, Report, Verdict, Workload, check};
-use crate::check::{Finding, tell};
+use crate::check::{Budget, Finding, tell};
 use crate::history::transactions::Transactions;
 
 /// So many anomalies are shown with their proof.
@@ -13,8 +14,10 @@ const SHOWN: usize = 4;
 pub enum Wanted {
     /// Models that should hold, and anomalies that should not be seen, of lists or registers.
     Models(Workload, Options),
-    /// A weak level, of registers.
-    Level(Level),
+    /// A weak level, of registers, and what judging may take.
+    Level(Level, Budget),
+    /// Readers of the same keys each see all that the other one does, or the other way round.
+    NoLongFork,
 }
 
 impl Wanted {
@@ -22,7 +25,8 @@ impl Wanted {
     fn name(&self) -> String {
         let models = match self {
             Wanted::Models(_, options) => options.models,
-            Wanted::Level(level) => return format!("as {} wants it", level.name()),
+            Wanted::Level(level, _) => return format!("as {} wants it", level.name()),
+            Wanted::NoLongFork => return "without long forks".into(),
         };
         match models.iter().collect::<Vec<_>>().as_slice() {
             [] => "without what should not be seen".into(),
@@ -40,7 +44,8 @@ pub fn finding(history: &Transactions, wanted: &Wanted) -> Finding {
     }
     let report = match wanted {
         Wanted::Models(workload, options) => check(history, *workload, options),
-        Wanted::Level(level) => weak::check(history, *level),
+        Wanted::Level(level, budget) => weak::check(history, *level, budget),
+        Wanted::NoLongFork => return long_fork::finding(history),
     };
     let n = tell::count(history.len(), "transaction");
     let mut finding = match report.verdict {

@@ -13,6 +13,7 @@ mod finding;
 mod graph;
 mod list_append;
 mod list_reads;
+mod long_fork;
 mod models;
 mod order;
 mod plain;
@@ -40,6 +41,7 @@ use rw_register::Registers;
 use versions::Versions;
 use writes::{Twice, Writes};
 
+use crate::check::Budget;
 use crate::history::Time;
 use crate::history::transactions::{Action, Transactions};
 
@@ -65,6 +67,8 @@ pub struct Options {
     pub conclude: bool,
     /// Of registers: a value that nobody wrote is an anomaly. It may as well be the one before the history began.
     pub thin_air: bool,
+    /// What judging may take.
+    pub budget: Budget,
 }
 
 impl Options {
@@ -140,8 +144,7 @@ pub fn check(history: &Transactions, workload: Workload, options: &Options) -> R
         Ok(writes) => writes,
         Err(twice) => return Report::unknown(written_twice(history, twice)),
     };
-    let proscribed = options.proscribed();
-    let order = order_needed(history, proscribed);
+    let order = order_needed(history, options.proscribed());
     match workload {
         Workload::ListAppend => {
             let lists = Lists::of(history, &writes);
@@ -149,7 +152,7 @@ pub fn check(history: &Transactions, workload: Workload, options: &Options) -> R
             lists.facts(&mut facts);
             let preferred = [Label::Ww, Label::Wr, Label::Rw];
             let data = |edges: &mut Edges| lists.edges(edges);
-            let (found, empty) = cycles_of(history, order, proscribed, preferred, data);
+            let (found, empty) = cycles_of(history, order, options, preferred, data);
             let words = |a, b, label, key| lists.words(a, b, label, key);
             report(history, options, facts, found, empty, words)
         }
@@ -164,7 +167,6 @@ fn registers(
     order: Option<Label>,
 ) -> Report {
     let registers = Registers::of(history, writes);
-    let proscribed = options.proscribed();
     let preferred = [Label::Wr, Label::Ww, Label::Rw];
     let words = |a, b, label, key| registers.words(a, b, label, key);
     let mut facts = Facts::default();
@@ -172,7 +174,7 @@ fn registers(
     let versions =
         Versions::of(&registers, &options.assumptions, Anomaly::CyclicVersions, &mut facts);
     let data = |edges: &mut Edges| registers.edges(&versions, edges);
-    let (found, empty) = cycles_of(history, order, proscribed, preferred, data);
+    let (found, empty) = cycles_of(history, order, options, preferred, data);
     let first = report(history, options, facts, found, empty, words);
     if first.verdict == Verdict::Invalid || !options.conclude {
         return first;
@@ -181,7 +183,7 @@ fn registers(
         let mut facts = Facts::default();
         let versions = Versions::of(&registers, &assumptions, name, &mut facts);
         let data = |edges: &mut Edges| registers.edges(&versions, edges);
-        let (mut found, _) = cycles_of(history, order, proscribed, preferred, data);
+        let (mut found, _) = cycles_of(history, order, options, preferred, data);
         if let Some(order) = order {
             found.by(order);
         }
@@ -190,7 +192,11 @@ fn registers(
             return second;
         }
     }
-    saturated(&registers, options, preferred).unwrap_or(first)
+    let found = saturated(&registers, options, preferred);
+    if options.budget.clone().is_spent() && found.is_none() {
+        return Report::unknown("the time was up before all was concluded".into());
+    }
+    found.unwrap_or(first)
 }
 
 /// With the order of versions that follows from that of transactions in any serial order, which has others follow.
@@ -219,7 +225,8 @@ fn saturation(
     preferred: [Label; 3],
     (_, assumptions, order): &(Anomaly, Assumptions, Option<Label>),
 ) -> Option<Report> {
-    let (history, proscribed, order) = (registers.history, options.proscribed(), *order);
+    let (history, order, budget) = (registers.history, *order, options.budget);
+    let proscribed = options.proscribed();
     // Whatever is wrong is so in any serial order: the weakest name says no more.
     let name = match order {
         None => Anomaly::G2Item,
@@ -234,7 +241,8 @@ fn saturation(
         versions.add(registers, &known, name, &mut facts);
         let data = |edges: &mut Edges| registers.edges(&versions, edges);
         let graph = graph_of(history, order, data);
-        let mut found = cycles::search(&graph, About { history, order, proscribed, preferred });
+        let about = About { history, order, proscribed, preferred, budget };
+        let mut found = cycles::search(&graph, about);
         if !found.anomalies.is_empty() || !facts.anomalies.is_empty() {
             found.cycles.iter_mut().for_each(|cycle| cycle.anomaly = name);
             if !found.anomalies.is_empty() {
@@ -247,7 +255,7 @@ fn saturation(
         if round == rounds {
             return None;
         }
-        let (more, pairs) = closure::pairs(registers, &graph)?;
+        let (more, pairs) = closure::pairs(registers, &graph, &options.budget)?;
         if more <= count {
             return None;
         }
@@ -334,12 +342,14 @@ fn order_needed(history: &Transactions, proscribed: Anomalies) -> Option<Label> 
 fn cycles_of(
     history: &Transactions,
     order: Option<Label>,
-    proscribed: Anomalies,
+    options: &Options,
     preferred: [Label; 3],
     data: impl FnOnce(&mut Edges),
 ) -> (Found, bool) {
     let graph = graph_of(history, order, data);
-    let found = cycles::search(&graph, About { history, order, proscribed, preferred });
+    let (proscribed, budget) = (options.proscribed(), options.budget);
+    let about = About { history, order, proscribed, preferred, budget };
+    let found = cycles::search(&graph, about);
     let empty = found.anomalies.is_empty() && is_empty(&graph, history.len());
     (found, empty)
 }

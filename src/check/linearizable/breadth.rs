@@ -8,8 +8,8 @@ use super::seen::{Antichain, State};
 use super::space::{BEFORE_A_RETURN, Space};
 use crate::check::mask::Mask;
 
-/// No more than this is kept, in bytes, about.
-const KEPT_MAX: usize = 48 << 20;
+/// Which part of the memory it may keep.
+const KEPT: usize = 5;
 
 /// So many comparisons of states take about as long as all else of a step.
 const COMPARED_IN_A_STEP: u64 = 32;
@@ -33,15 +33,19 @@ pub(super) struct BreadthFirst<'a, M> {
     /// What is possible after it.
     after: Antichain<M>,
     found: Vec<State<M>>,
+    /// What is kept, and may be kept, in bytes, about.
     kept: usize,
+    kept_max: usize,
 }
 
 impl<'a, M: Mask> BreadthFirst<'a, M> {
-    pub fn new(of: &'a Prepared) -> BreadthFirst<'a, M> {
+    /// `memory`: what all searches of a register may remember, in bytes.
+    pub fn new(of: &'a Prepared, memory: usize) -> BreadthFirst<'a, M> {
         let mut space = Space::new(of, false);
         let possible = vec![space.first()];
         let (next, after) = (space.flights.next(), Antichain::new());
-        BreadthFirst { space, next, possible, after, found: vec![], kept: 0 }
+        let (found, kept, kept_max) = (vec![], 0, memory / KEPT);
+        BreadthFirst { space, next, possible, after, found, kept, kept_max }
     }
 
     /// The return that comes next, and its operation.
@@ -78,7 +82,7 @@ impl<'a, M: Mask> BreadthFirst<'a, M> {
                 let compared = std::mem::take(&mut self.after.compared) + self.space.compared();
                 let compared = compared / COMPARED_IN_A_STEP;
                 *steps = steps.saturating_sub(BEFORE_A_RETURN - own + compared);
-                if self.kept > KEPT_MAX {
+                if self.kept > self.kept_max {
                     return Progress::TooMany;
                 }
             }

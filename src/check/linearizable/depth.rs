@@ -14,11 +14,9 @@ use super::seen::{State, Used, at_most};
 use super::space::{BEFORE_A_RETURN, Space};
 use crate::check::mask::Mask;
 
-/// How many bytes a generation may take, about.
-const GENERATION: usize = 12 << 20;
-
-/// What waits may take so many bytes, about.
-const WAITING_MAX: usize = 64 << 20;
+/// Which part of the memory a generation may take, and what waits.
+const GENERATION: usize = 20;
+const WAITING: usize = 4;
 
 /// What a state takes in a map, besides itself.
 const PLACE: usize = 32;
@@ -40,6 +38,8 @@ pub(super) struct DepthFirst<'a, M> {
     bytes: usize,
     /// More was possible before one return than may be tried.
     too_many: bool,
+    /// What waits may take so many bytes, about.
+    bytes_max: usize,
     found: Vec<State<M>>,
     seen: Seen<M>,
     /// The latest return that was reached, and its operation.
@@ -47,17 +47,19 @@ pub(super) struct DepthFirst<'a, M> {
 }
 
 impl<'a, M: Mask> DepthFirst<'a, M> {
-    pub fn new(of: &'a Prepared, effort: Effort) -> DepthFirst<'a, M> {
+    /// `memory`: what all searches of a register may remember, in bytes.
+    pub fn new(of: &'a Prepared, effort: Effort, memory: usize) -> DepthFirst<'a, M> {
         let space = Space::new(of, effort == Effort::Brief);
         let waiting = vec![(0, space.first())];
-        let seen = Seen::default();
-        let (bytes, too_many) = (0, false);
-        DepthFirst { space, waiting, bytes, too_many, found: vec![], seen, deepest: (0, 0) }
+        let seen = Seen::new(memory / GENERATION);
+        let (bytes, bytes_max, found) = (0, memory / WAITING, vec![]);
+        let (too_many, deepest) = (false, (0, 0));
+        DepthFirst { space, waiting, bytes, too_many, bytes_max, found, seen, deepest }
     }
 
     /// Whether more waits than may, or more was possible at once: it goes no further.
     pub fn is_full(&self) -> bool {
-        self.too_many || self.bytes >= WAITING_MAX
+        self.too_many || self.bytes >= self.bytes_max
     }
 
     /// Goes on for so many steps. `None`: they are used up, or what waits is too much.
@@ -107,15 +109,19 @@ impl<'a, M: Mask> DepthFirst<'a, M> {
 type States<M> = HashMap<(u32, Value, M, M), Vec<Used>, RandomState>;
 
 /// The states that were met.
-#[derive(Default)]
 struct Seen<M> {
     young: States<M>,
     old: States<M>,
-    /// What the young ones take.
+    /// What the young ones take, and may take, about.
     bytes: usize,
+    generation: usize,
 }
 
 impl<M: Mask> Seen<M> {
+    fn new(generation: usize) -> Seen<M> {
+        Seen { young: States::default(), old: States::default(), bytes: 0, generation }
+    }
+
     /// Whether a state like this one, that had used up no more, was met before. Remembers it if not.
     fn before_or_now(&mut self, event: u32, state: &State<M>) -> bool {
         let key = (event, state.value, state.owed.clone(), state.free.clone());
@@ -125,7 +131,7 @@ impl<M: Mask> Seen<M> {
             return true;
         }
         self.bytes += state.bytes() + PLACE;
-        if self.bytes > GENERATION {
+        if self.bytes > self.generation {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }

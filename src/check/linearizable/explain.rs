@@ -1,26 +1,21 @@
-//! Why a register is not linearizable, in words and as a history as small as can be found in
-//! bounded time.
-//!
-//! Shrinking keeps what is left a proof: an observation may go at any time (fewer observations
-//! never make a history illegal), a write only when nobody who is left observed its value and no
-//! compare-and-set is left that found another value than it expected.
-
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+//! Why a register is not linearizable, in words and as a history as small as can be found in bounded time.
 
 use super::prepared::{Action, Op};
 use super::search::Answer;
-use super::zones::{self, Zones};
+use super::shrink::shrink;
 use super::{Register, judge, tell};
-use crate::check::Finding;
+use crate::check::{Budget, Finding};
 use crate::history::{Key, Operation, Record};
 
-/// Shrinking stops after this; what it has by then is a proof all the same.
-const LONGEST: Duration = Duration::from_secs(2);
-
 /// The finding for a register that is not linearizable; `at` is the operation that nothing suits.
-pub fn finding(record: &Record, key: Key, register: &Register, at: usize, steps: u64) -> Finding {
-    let small = proof(register, at, steps);
+pub fn finding(
+    record: &Record,
+    key: Key,
+    register: &Register,
+    at: usize,
+    budget: Budget,
+) -> Finding {
+    let small = proof(register, at, budget);
     let words = words(&small, register).or_else(|| came_back(&small, register));
     let (blamed, summary) = match words {
         Some((blamed, words)) => (blamed, words),
@@ -37,14 +32,14 @@ pub fn finding(record: &Record, key: Key, register: &Register, at: usize, steps:
 }
 
 /// Operations of a register that nothing explains: as few as can be found, illegal by themselves.
-pub(super) fn proof<'a>(register: &Register<'a>, at: usize, steps: u64) -> Register<'a> {
+pub(super) fn proof<'a>(register: &Register<'a>, at: usize, budget: Budget) -> Register<'a> {
     let begun = prefix(register, at);
     // What is shown must be wrong itself, whatever led to showing it: where it is not, all is shown.
-    let shown = match judge(&begun.ops, &mut steps.clone()) {
+    let shown = match judge(&begun.ops, &mut budget.clone()) {
         Answer::No(_) => begun,
         Answer::Yes | Answer::GaveUp(_) => register.clone(),
     };
-    shrink(shown, steps)
+    shrink(shown, budget)
 }
 
 /// What had been invoked when the operation at which the search ended returned.
@@ -60,111 +55,6 @@ fn prefix<'a>(register: &Register<'a>, at: usize) -> Register<'a> {
             }
             kept.operations.push(o);
             kept.ops.push(Op { returned, ..*op });
-        }
-    }
-    kept
-}
-
-/// Shrinks what it holds, within a budget of time and of states.
-struct Shrinker<'a> {
-    left: Register<'a>,
-    until: Instant,
-    steps: u64,
-}
-
-fn shrink<'a>(register: Register<'a>, steps: u64) -> Register<'a> {
-    let mut shrinker =
-        Shrinker { left: register, until: Instant::now() + LONGEST, steps: steps.min(2_000_000) };
-    if let Zones::Broken(culprits) = zones::judge(&shrinker.left.ops) {
-        let mut others = vec![true; shrinker.left.ops.len()];
-        culprits.into_iter().for_each(|op| others[op] = false);
-        shrinker.try_without(&others);
-    }
-    // As long as one compare-and-set that missed is there, no write may go: try without all of
-    // them.
-    let misses = |op: &Op| matches!(op.action, Action::Missed(_));
-    let without: Vec<bool> = shrinker.left.ops.iter().map(misses).collect();
-    shrinker.try_without(&without);
-    let mut chunk = shrinker.left.ops.len().div_ceil(2).max(1);
-    loop {
-        let before = shrinker.left.ops.len();
-        let mut end = before;
-        while end > 0 && !shrinker.spent() {
-            let start = end.saturating_sub(chunk);
-            let inside: Vec<bool> =
-                (0..shrinker.left.ops.len()).map(|i| (start..end).contains(&i)).collect();
-            shrinker.try_without(&inside);
-            end = start.min(shrinker.left.ops.len());
-        }
-        if shrinker.spent() || (chunk == 1 && shrinker.left.ops.len() == before) {
-            return shrinker.left;
-        }
-        chunk = (chunk / 2).max(1);
-    }
-}
-
-impl Shrinker<'_> {
-    fn spent(&self) -> bool {
-        self.steps == 0 || Instant::now() >= self.until
-    }
-
-    /// Lets those of the marked operations go that may, if what is left is still illegal.
-    fn try_without(&mut self, marked: &[bool]) {
-        let smaller = without(&self.left, marked);
-        if smaller.ops.len() < self.left.ops.len() {
-            let mut steps = self.steps.min(100_000);
-            let (all, answer) = (steps, judge(&smaller.ops, &mut steps));
-            self.steps -= all - steps;
-            if matches!(answer, Answer::No(_)) {
-                self.left = smaller;
-            }
-        }
-    }
-}
-
-/// Without those of the marked operations that may go: all observations, then the writes that
-/// nobody who stays needs, directly or through compare-and-sets.
-fn without<'a>(register: &Register<'a>, marked: &[bool]) -> Register<'a> {
-    let observes = |op: &Op| matches!(op.action, Action::Read(_) | Action::Missed(_));
-    let mut stays: Vec<bool> = marked.iter().map(|m| !m).collect();
-    let missed = register
-        .ops
-        .iter()
-        .zip(&stays)
-        .any(|(op, stays)| *stays && matches!(op.action, Action::Missed(_)));
-    let mut setting: HashMap<u32, Vec<usize>> = HashMap::new();
-    let mut needed = vec![];
-    for (i, op) in register.ops.iter().enumerate() {
-        match op.action {
-            Action::Write(v) | Action::Swap(_, v) if !stays[i] => {
-                setting.entry(v).or_default().push(i);
-            }
-            Action::Read(v) | Action::Swap(v, _) if stays[i] => needed.push(v),
-            _ => {}
-        }
-        if let (Action::Swap(v, _), true) = (op.action, stays[i]) {
-            needed.push(v);
-        }
-        if missed && !stays[i] && !observes(op) {
-            stays[i] = true;
-            if let Action::Swap(v, _) = op.action {
-                needed.push(v);
-            }
-        }
-    }
-    while let Some(value) = needed.pop() {
-        for i in setting.remove(&value).unwrap_or_default() {
-            stays[i] = true;
-            if let Action::Swap(from, _) = register.ops[i].action {
-                needed.push(from);
-            }
-        }
-    }
-    let mut kept = Register::default();
-    for (i, (op, o)) in register.ops.iter().zip(&register.operations).enumerate() {
-        if stays[i] {
-            kept.operations.push(o);
-            kept.ops.push(*op);
         }
     }
     kept

@@ -20,6 +20,7 @@ mod search;
 #[cfg(test)]
 mod search_tests;
 mod seen;
+mod shrink;
 mod space;
 mod unset;
 mod zones;
@@ -33,22 +34,32 @@ use search::Answer;
 use zones::Zones;
 
 use super::view::{counted, reply};
-use super::{Check, Finding, tell};
+use super::{Budget, Check, Finding, tell};
 use crate::history::{Call, Key, Operation, Outcome, Record, Reply};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Linearizable {
-    /// How many states may be visited for one register.
-    pub steps: u64,
+    /// What judging one register may take; a step visits a state.
+    pub budget: Budget,
     /// What each register holds at first; whoever then reads nothing was not answered. `None`: nothing, and that can be
     /// read.
     pub initial: Option<i64>,
 }
 
+/// So many states are visited for one register, unless told otherwise.
+const STEPS: u64 = 5_000_000;
+
 impl Default for Linearizable {
     fn default() -> Self {
-        Linearizable { steps: 5_000_000, initial: None }
+        Linearizable::within(Budget::default())
+    }
+}
+
+impl Linearizable {
+    /// By no more than this, for registers that hold nothing at first.
+    pub fn within(budget: Budget) -> Linearizable {
+        Linearizable { budget: budget.usually(STEPS), initial: None }
     }
 }
 
@@ -65,12 +76,14 @@ impl Check for Linearizable {
     }
 
     fn check(&self, record: &Record) -> Finding {
-        let (mut n, mut registers, mut broken) = (0, 0, 0);
+        let (mut n, mut registers, mut broken, mut undecided) = (0, 0, 0, 0);
         let (mut first_broken, mut first_stuck) = (None, None);
         // As many at a time as there are processors, and no more: prepared for the search, operations are several times
         // as large.
         let gathered: Vec<_> = gather(record).into_iter().collect();
-        let judged = gathered.into_par_iter().map(|(key, all)| (key, self.one(all)));
+        let at_a_time = gathered.len().min(rayon::current_num_threads());
+        let budget = self.budget.shared_by(at_a_time);
+        let judged = gathered.into_par_iter().map(|(key, all)| (key, self.one(all, budget)));
         for (key, judged) in judged.collect::<Vec<_>>() {
             n += judged.operations;
             registers += usize::from(judged.operations > 0);
@@ -78,13 +91,11 @@ impl Check for Linearizable {
                 Answer::Yes => {}
                 Answer::No(at) => {
                     broken += 1;
-                    let register = judged.register.unwrap_or_default();
-                    first_broken.get_or_insert((key, register, at));
+                    first_broken.get_or_insert((key, judged.register.unwrap_or_default(), at));
                 }
                 Answer::GaveUp(at) => {
-                    let register = judged.register.unwrap_or_default();
-                    let stuck = register.operations.get(at).copied();
-                    first_stuck = first_stuck.or(stuck.map(|operation| (key, operation)));
+                    undecided += 1;
+                    first_stuck.get_or_insert((key, judged, at));
                 }
             }
         }
@@ -93,18 +104,21 @@ impl Check for Linearizable {
         }
         let finding = match (first_broken, first_stuck) {
             (Some((key, register, at)), _) => {
-                let mut finding = explain::finding(record, key, &register, at, self.steps);
+                let mut finding = explain::finding(record, key, &register, at, budget);
                 if broken > 1 {
                     let more = tell::count(broken - 1, "more register");
                     finding.summary += &format!(" (and {more} broken)");
                 }
                 finding
             }
-            (None, Some((key, o))) => Finding::inconclusive(format!(
-                "gave up on register k{key} after {} states; more keys make it easier",
-                self.steps
-            ))
-            .with_evidence(["it got as far as:".to_string(), tell::operation(record, o)]),
+            (None, Some((key, judged, at))) => {
+                let mut finding = stuck(record, key, &judged, at, budget);
+                if registers > 1 {
+                    let others = registers - undecided;
+                    finding.summary += &format!("; {others} of {registers} are linearizable");
+                }
+                finding
+            }
             (None, None) => {
                 let keys = tell::count(registers, "register");
                 Finding::pass(format!("{} on {keys} are linearizable", tell::count(n, "operation")))
@@ -114,6 +128,7 @@ impl Check for Linearizable {
             .with_figure("operations", n as f64)
             .with_figure("registers", registers as f64)
             .with_figure("broken_registers", broken as f64)
+            .with_figure("undecided_registers", undecided as f64)
     }
 }
 
@@ -123,24 +138,47 @@ struct Judged<'a> {
     answer: Answer,
     /// Where it is not linearizable, or nobody knows.
     register: Option<Register<'a>>,
+    /// What was not used up.
+    left: Budget,
 }
 
 impl Linearizable {
-    fn one<'a>(&self, operations: Vec<&'a Operation>) -> Judged<'a> {
+    fn one<'a>(&self, operations: Vec<&'a Operation>, budget: Budget) -> Judged<'a> {
         let register = Register::of(operations, self.initial);
-        let (operations, mut steps) = (register.ops.len(), self.steps);
-        let answer = judge(&register.ops, &mut steps);
+        let (operations, mut left) = (register.ops.len(), budget);
+        let answer = judge(&register.ops, &mut left);
         let register = (!matches!(answer, Answer::Yes)).then_some(register);
-        Judged { operations, answer, register }
+        Judged { operations, answer, register, left }
     }
 }
 
-/// Whether the operations have a linearization; `steps` bounds what a search may cost, where one is needed.
-fn judge(ops: &[Op], steps: &mut u64) -> Answer {
+/// Of a register that nobody knows of: how far it is known to be linearizable.
+fn stuck(record: &Record, key: Key, judged: &Judged, at: usize, budget: Budget) -> Finding {
+    let why = budget.reached(&judged.left, "states");
+    let finding = Finding::inconclusive(format!("gave up on register k{key} {why}"));
+    let Some(register) = &judged.register else { return finding };
+    let Some((op, o)) = register.ops.get(at).zip(register.operations.get(at)) else {
+        return finding;
+    };
+    let end = (op.returned, at);
+    let returned = register.ops.iter().map(|op| op.returned).enumerate();
+    let before = returned.filter(|(i, t)| t.is_some() && (*t, *i) < end).count();
+    let of = tell::count(register.ops.len(), "operation");
+    finding.with_evidence([
+        format!("{before} of its {of} had returned, and are linearizable, when this one returned:"),
+        tell::operation(record, o),
+        "more keys, or fewer clients for each, make it easier".to_string(),
+    ])
+}
+
+/// Whether the operations have a linearization; `budget` bounds what a search may cost, where one is needed.
+fn judge(ops: &[Op], budget: &mut Budget) -> Answer {
     match zones::judge(ops) {
         Zones::Linearizable => Answer::Yes,
         Zones::Broken(_) => Answer::No(zones::first_broken(ops)),
-        Zones::Undecided => unset::judge(ops, steps).unwrap_or_else(|| search::search(ops, steps)),
+        Zones::Undecided => {
+            unset::judge(ops, budget).unwrap_or_else(|| search::search(ops, budget))
+        }
     }
 }
 

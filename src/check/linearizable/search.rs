@@ -8,12 +8,12 @@
 //! history
 //! is cut off. So the return at which no state is left is the first up to which the history has no linearization.
 //!
-//! Time and memory are bounded by the steps, and memory by a limit besides; how many operations are in flight is not
-//! limited.
+//! Time and memory are bounded ([`Budget`]); how many operations are in flight is not limited.
 
 use super::breadth::{BreadthFirst, Progress};
 use super::depth::{DepthFirst, Effort};
 use super::prepared::{Op, Prepared};
+use crate::check::Budget;
 use crate::check::mask::{Mask, Wide};
 
 /// How the search came out.
@@ -37,23 +37,27 @@ const DEPTH_SLICE: u64 = 2;
 const BREADTH_SLICE: u64 = 8;
 const FEW: u64 = 200;
 
-/// Whether the operations have a linearization; `steps` bounds the work, and with it the memory.
+/// How many bytes the searches of one register may remember unless told otherwise, about.
+const MEMORY: usize = 240 << 20;
+
+/// Whether the operations have a linearization; `budget` bounds the work and the memory.
 ///
 /// Searches take turns, for none is best everywhere. Those that go depth first find a linearization soon where there is
 /// one: the first, where outcomes are unknown, leaves out what is mostly needless. The one that goes breadth first, one
 /// return after the other, finds out soon that there is none, where few states are possible at a time.
-pub fn search(ops: &[Op], steps: &mut u64) -> Answer {
+pub fn search(ops: &[Op], budget: &mut Budget) -> Answer {
     let of = Prepared::of(ops);
     match of.width {
-        0..=64 => turns::<u64>(&of, steps),
-        65..=128 => turns::<u128>(&of, steps),
-        _ => turns::<Wide>(&of, steps),
+        0..=64 => turns::<u64>(&of, budget),
+        65..=128 => turns::<u128>(&of, budget),
+        _ => turns::<Wide>(&of, budget),
     }
 }
 
-fn turns<M: Mask>(of: &Prepared, steps: &mut u64) -> Answer {
+fn turns<M: Mask>(of: &Prepared, budget: &mut Budget) -> Answer {
+    let memory = budget.bytes(MEMORY);
     let any_unknown = of.classes.len() > 1;
-    let mut brief = any_unknown.then(|| DepthFirst::<M>::new(of, Effort::Brief));
+    let mut brief = any_unknown.then(|| DepthFirst::<M>::new(of, Effort::Brief, memory));
     let mut depth = None;
     let mut breadth = None;
     let mut too_many = false;
@@ -61,7 +65,7 @@ fn turns<M: Mask>(of: &Prepared, steps: &mut u64) -> Answer {
     let mut deepest = (0, 0);
     loop {
         if let Some(search) = &mut brief {
-            match sliced(steps, size.saturating_mul(DEPTH_SLICE), |own| search.go(own)) {
+            match budget.slice(size.saturating_mul(DEPTH_SLICE), |own| search.go(own)) {
                 Some(Answer::Yes) => return Answer::Yes,
                 // It left something out: that proves nothing.
                 Some(_) => brief = None,
@@ -69,36 +73,28 @@ fn turns<M: Mask>(of: &Prepared, steps: &mut u64) -> Answer {
             }
         }
         if brief.is_none() || depth.is_some() || size > of.actions.len() as u64 {
-            let search = depth.get_or_insert_with(|| DepthFirst::<M>::new(of, Effort::Full));
-            let answer = sliced(steps, size.saturating_mul(DEPTH_SLICE), |own| search.go(own));
+            let search =
+                depth.get_or_insert_with(|| DepthFirst::<M>::new(of, Effort::Full, memory));
+            let answer = budget.slice(size.saturating_mul(DEPTH_SLICE), |own| search.go(own));
             if let Some(answer) = answer {
                 return answer;
             }
             deepest = search.deepest.max(deepest);
         }
         if !too_many {
-            let search = breadth.get_or_insert_with(|| BreadthFirst::<M>::new(of));
-            match sliced(steps, size.saturating_mul(BREADTH_SLICE), |own| search.go(own)) {
+            let search = breadth.get_or_insert_with(|| BreadthFirst::<M>::new(of, memory));
+            match budget.slice(size.saturating_mul(BREADTH_SLICE), |own| search.go(own)) {
                 Progress::Done(answer) => return answer,
                 Progress::TooMany => (breadth, too_many) = (None, true),
                 Progress::More => deepest = search.reached().max(deepest),
             }
         }
         let stuck = too_many && brief.as_ref().is_none_or(DepthFirst::is_full);
-        if *steps == 0 || (stuck && depth.as_ref().is_some_and(DepthFirst::is_full)) {
+        if budget.is_spent() || (stuck && depth.as_ref().is_some_and(DepthFirst::is_full)) {
             return Answer::GaveUp(deepest.1);
         }
         size = size.saturating_mul(2);
     }
-}
-
-/// Lets a search go on for so many steps, and no more than there are.
-fn sliced<T>(steps: &mut u64, slice: u64, go: impl FnOnce(&mut u64) -> T) -> T {
-    let mut own = slice.min(*steps);
-    *steps -= own;
-    let result = go(&mut own);
-    *steps += own;
-    result
 }
 
 /// What each of the two searches says alone: depth first, breadth first.
@@ -114,8 +110,8 @@ pub fn alone(ops: &[Op]) -> [Answer; 2] {
 
 #[cfg(test)]
 pub(super) fn both<M: Mask>(of: &Prepared) -> [Answer; 2] {
-    let depth = DepthFirst::<M>::new(of, Effort::Full).go(&mut { u64::MAX });
-    let breadth = match BreadthFirst::<M>::new(of).go(&mut { u64::MAX }) {
+    let depth = DepthFirst::<M>::new(of, Effort::Full, MEMORY).go(&mut { u64::MAX });
+    let breadth = match BreadthFirst::<M>::new(of, MEMORY).go(&mut { u64::MAX }) {
         Progress::Done(answer) => answer,
         Progress::More | Progress::TooMany => Answer::GaveUp(0),
     };

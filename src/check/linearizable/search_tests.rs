@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::prepared::{Action, Op, Prepared};
 use super::search::{Answer, alone, both, search};
 use super::tests::oracle;
+use crate::check::Budget;
 use crate::check::invented::cases;
 use crate::check::mask::Wide;
 
@@ -32,7 +33,7 @@ fn all(ops: &[Op]) -> Vec<Answer> {
     all.extend(both::<u64>(&of));
     all.extend(both::<u128>(&of));
     all.extend(both::<Wide>(&of));
-    all.push(search(ops, &mut 1_000_000));
+    all.push(search(ops, &mut Budget::of_steps(1_000_000)));
     all
 }
 
@@ -185,15 +186,19 @@ fn any_number_of_operations_may_be_in_flight() {
         let read = |v, at| Op { action: Action::Read(v), invoked: at, returned: Some(at + 1) };
         let mut ops: Vec<Op> = (1..=n).map(write).collect();
         ops.extend((1..=20u32).map(|v| read(v * n / 20, 2000 + 10 * u64::from(v))));
-        assert_eq!(search(&ops, &mut 1_000_000), Answer::Yes, "{n}");
+        assert_eq!(search(&ops, &mut Budget::of_steps(1_000_000)), Answer::Yes, "{n}");
         ops.push(read(n / 20, 8000));
-        assert_eq!(search(&ops, &mut 1_000_000), Answer::No(ops.len() - 1), "{n}");
+        assert_eq!(
+            search(&ops, &mut Budget::of_steps(1_000_000)),
+            Answer::No(ops.len() - 1),
+            "{n}"
+        );
     }
 }
 
 #[test]
 fn what_exceeds_the_budget_is_not_decided() {
     let ops = nearly_correct(&mut Chance(1));
-    assert!(matches!(search(&ops, &mut 1), Answer::GaveUp(at) if at < ops.len()));
-    assert_eq!(search(&[], &mut 0), Answer::Yes);
+    assert!(matches!(search(&ops, &mut Budget::of_steps(1)), Answer::GaveUp(at) if at < ops.len()));
+    assert_eq!(search(&[], &mut Budget::of_steps(0)), Answer::Yes);
 }

@@ -13,7 +13,7 @@ use crate::check::invented::{add, cases, done, ms, record, unknown, value};
 use crate::history::{Stage, Time};
 
 fn verdict(ops: &[Op]) -> Answer {
-    search(ops, &mut 1_000_000)
+    search(ops, &mut Budget::of_steps(1_000_000))
 }
 
 /// Tries every order: after each prefix any operation may come that was invoked before all that are
@@ -179,7 +179,7 @@ proptest! {
             Zones::Broken(_) => prop_assert!(!oracle(&ops), "{:?}", ops),
             Zones::Undecided => {}
         }
-        let judged = judge(&ops, &mut 1_000_000);
+        let judged = judge(&ops, &mut Budget::of_steps(1_000_000));
         prop_assert_eq!(judged == Answer::Yes, oracle(&ops), "{:?}", ops);
     }
 
@@ -215,7 +215,7 @@ proptest! {
     fn what_is_found_and_nobody_set_is_impossible_in_truth(
         ops in proptest::collection::vec(any_op(5), 1..10)
     ) {
-        if let Some(answer) = unset::judge(&ops, &mut 1_000_000) {
+        if let Some(answer) = unset::judge(&ops, &mut Budget::of_steps(1_000_000)) {
             prop_assert!(matches!(answer, Answer::No(_)) && !oracle(&ops), "{:?}", ops);
             prop_assert!(matches!(verdict(&ops), Answer::No(_)), "{:?}", ops);
         }
@@ -244,6 +244,17 @@ proptest! {
     }
 
     #[test]
+    fn what_is_left_of_a_legal_history_is_legal(
+        ops in proptest::collection::vec(any_op(3), 3..9), going: u16
+    ) {
+        let marked: Vec<bool> = (0..ops.len()).map(|i| going >> i & 1 == 1).collect();
+        let stays = shrink::stays(&ops, &marked);
+        let left: Vec<Op> = ops.iter().zip(&stays).filter(|s| *s.1).map(|s| *s.0).collect();
+        prop_assert!(marked.iter().zip(&stays).all(|(marked, stays)| *marked || *stays));
+        prop_assert!(!oracle(&ops) || oracle(&left), "{:?} of {:?}", left, ops);
+    }
+
+    #[test]
     fn what_is_shown_as_a_proof_is_one(ops in proptest::collection::vec(any_op(3), 3..9)) {
         prop_assert_eq!(proven(&ops), !oracle(&ops), "{:?}", ops);
     }
@@ -254,9 +265,9 @@ fn proven(ops: &[Op]) -> bool {
     let record = as_record(ops);
     let operations = record.operations.iter().collect();
     let register = Register { operations, ops: ops.to_vec() };
-    let mut steps = 1_000_000;
-    let Answer::No(at) = judge(&register.ops, &mut steps) else { return false };
-    let proof = explain::proof(&register, at, steps);
+    let mut budget = Budget::of_steps(1_000_000);
+    let Answer::No(at) = judge(&register.ops, &mut budget) else { return false };
+    let proof = explain::proof(&register, at, budget);
     assert!(!oracle(&proof.ops), "{:?} of {ops:?}", proof.ops);
     assert_eq!(proof.ops.len(), proof.operations.len());
     true
@@ -274,6 +285,21 @@ fn a_proof_is_no_shorter_than_it_must_be() {
         op(Action::Read(1), 105, 115),
     ];
     assert!(oracle(&ops[..4]) && proven(&ops));
+}
+
+/// What stood long ago, or was overwritten, has no part in it.
+#[test]
+fn of_values_that_are_set_again_and_again_a_proof_has_only_the_last() {
+    let op = |action, at| Op { action, invoked: at, returned: Some(at + 5) };
+    let mut ops: Vec<Op> =
+        (0..3_000).map(|i| op(Action::Write(1 + i % 3), u64::from(i) * 10)).collect();
+    ops.push(op(Action::Missed(2), 15_001));
+    ops.push(op(Action::Read(1), 30_000));
+    let record = as_record(&ops);
+    let register = Register { operations: record.operations.iter().collect(), ops };
+    let proof = explain::proof(&register, 3_001, Budget::of_steps(1_000_000));
+    let actions: Vec<Action> = proof.ops.iter().map(|op| op.action).collect();
+    assert_eq!(actions, [Action::Write(1), Action::Write(3), Action::Read(1)]);
 }
 
 fn as_record(ops: &[Op]) -> Record {
@@ -413,8 +439,11 @@ fn what_exceeds_the_budget_is_inconclusive_and_says_where() {
         );
     }
     add(&mut r, 52, READ, ms(200.0), ms(201.0), value(Some(3)));
-    let finding = Linearizable { steps: 10, ..Linearizable::default() }.check(&r);
+    let finding =
+        Linearizable { budget: Budget::of_steps(10), ..Linearizable::default() }.check(&r);
     assert_eq!(finding.verdict, Verdict::Inconclusive);
+    assert!(finding.summary.ends_with("after 10 states"), "{}", finding.summary);
+    assert!(finding.evidence[0].contains("of its 82 operations had returned"), "{finding:?}");
     assert!(finding.evidence[1].contains("process"), "{:?}", finding.evidence);
 }
 
@@ -453,7 +482,7 @@ fn long_run(seed: u64) -> Vec<Op> {
 fn long_runs_with_many_operations_in_flight_need_no_search() {
     for seed in 0..5 {
         let mut ops = long_run(seed);
-        assert_eq!(judge(&ops, &mut 0), Answer::Yes, "seed {seed}");
+        assert_eq!(judge(&ops, &mut Budget::of_steps(0)), Answer::Yes, "seed {seed}");
         let stale = ops.iter().find_map(|op| match op.action {
             Action::Read(value) if value > 0 => Some(value),
             _ => None,
@@ -461,6 +490,6 @@ fn long_runs_with_many_operations_in_flight_need_no_search() {
         let late = 100_000 + 21_000 * 100;
         let action = Action::Read(stale.unwrap());
         ops.push(Op { action, invoked: late, returned: Some(late + 1) });
-        assert_eq!(judge(&ops, &mut 0), Answer::No(20_000), "seed {seed}");
+        assert_eq!(judge(&ops, &mut Budget::of_steps(0)), Answer::No(20_000), "seed {seed}");
     }
 }

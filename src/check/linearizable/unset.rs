@@ -3,10 +3,11 @@
 
 use super::prepared::{Action, Op, Value};
 use super::search::{Answer, search};
+use crate::check::Budget;
 
 /// What the first such observation proves, if there is one: from which operation on the history is impossible. That is
-/// that operation, or an earlier one, where `steps` suffice to find that out.
-pub(super) fn judge(ops: &[Op], steps: &mut u64) -> Option<Answer> {
+/// that operation, or an earlier one, where the budget suffices to find that out.
+pub(super) fn judge(ops: &[Op], budget: &mut Budget) -> Option<Answer> {
     let (end, at) = first(ops)?;
     let before = |(i, op): (usize, &Op)| {
         let returned = op.returned.filter(|t| (*t, i) < (end, at));
@@ -16,7 +17,7 @@ pub(super) fn judge(ops: &[Op], steps: &mut u64) -> Option<Answer> {
         counts.then_some((i, Op { returned, ..*op }))
     };
     let (places, before): (Vec<usize>, Vec<Op>) = ops.iter().enumerate().filter_map(before).unzip();
-    Some(match search(&before, steps) {
+    Some(match search(&before, budget) {
         Answer::No(earlier) => Answer::No(places.get(earlier).copied().unwrap_or(at)),
         Answer::Yes | Answer::GaveUp(_) => Answer::No(at),
     })

@@ -5,13 +5,16 @@ mod tests;
 
 use super::isolation::{self, Evidence, Model, Options, Report, Workload};
 use super::view::{counted, possible, reply, settled};
-use super::{Check, Finding, tell};
+use super::{Budget, Check, Finding, tell};
 use crate::history::transactions::{self, Action, Name, Transaction, Transactions};
 use crate::history::{Call, Key, Operation, Record, Reply, Step};
 
 /// See the module.
-#[derive(Debug)]
-pub struct ListAppend;
+#[derive(Debug, Default)]
+pub struct ListAppend {
+    /// What judging may take.
+    pub budget: Budget,
+}
 
 impl Check for ListAppend {
     fn name(&self) -> &'static str {
@@ -28,7 +31,7 @@ impl Check for ListAppend {
                 "no transaction that is known to have happened read anything",
             );
         }
-        let report = txns.judged();
+        let report = txns.judged(self.budget);
         let n = tell::count(txns.taken, "transaction");
         let finding = match report.evidence.first() {
             Some(first) => {
@@ -126,8 +129,8 @@ impl<'a> Txns<'a> {
         self.history.intern(Name::Text(format!("k{key}").into()))
     }
 
-    fn judged(&self) -> Report {
-        let strict = Options::model(Model::StrongSerializable);
+    fn judged(&self, budget: Budget) -> Report {
+        let strict = Options { budget, ..Options::model(Model::StrongSerializable) };
         isolation::check(&self.history, Workload::ListAppend, &strict)
     }
 

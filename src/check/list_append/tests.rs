@@ -125,7 +125,7 @@ fn oracle(txns: &[Txn]) -> bool {
 
 /// Nothing is found wrong.
 fn verdict(record: &Record) -> bool {
-    Txns::of(record).judged().evidence.is_empty()
+    Txns::of(record).judged(Budget::default()).evidence.is_empty()
 }
 
 /// All lists are read at the end, so that their order is known.
@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn every_run_of_a_correct_system_passes(plans in proptest::collection::vec(plan(), 1..25)) {
         let record = run(&plans, |_, _| {});
-        prop_assert!(verdict(&record), "{:?}", Txns::of(&record).judged());
+        prop_assert!(verdict(&record), "{:?}", Txns::of(&record).judged(Budget::default()));
     }
 
     #[test]
@@ -156,7 +156,7 @@ proptest! {
             }
         });
         let txns = gather(&record);
-        let found = Txns::of(&record).judged();
+        let found = Txns::of(&record).judged(Budget::default());
         prop_assert_eq!(found.evidence.is_empty(), oracle(&txns), "{:?} {:?}", txns, found);
     }
 
@@ -191,13 +191,13 @@ fn ten_thousand_transactions_in_real_time_are_judged_in_linear_space() {
         })
         .collect();
     let mut record = run(&plans, |_, _| {});
-    assert_eq!(ListAppend.check(&record).verdict, Verdict::Pass);
+    assert_eq!(ListAppend::default().check(&record).verdict, Verdict::Pass);
     // One late transaction sees a list as it was in the beginning.
     let late = record.operations.len() - 1;
     if let Outcome::Ok(Reply::Txn(saw)) = &mut record.operations[late].outcome {
         saw[1] = saw[1].as_ref().map(|v| v[..1].to_vec());
     }
-    let finding = ListAppend.check(&record);
+    let finding = ListAppend::default().check(&record);
     assert_eq!(finding.verdict, Verdict::Fail);
     assert!(finding.evidence.iter().any(|l| l.contains("did not see in k")), "{finding:#?}");
 }

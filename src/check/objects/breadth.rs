@@ -10,8 +10,8 @@ use super::seen::{Used, at_most, bytes};
 use super::{Answer, Object};
 use crate::check::mask::Wide;
 
-/// No more than this is kept, in bytes, about.
-const KEPT_MAX: usize = 256 << 20;
+/// Which part of the memory it may keep.
+const KEPT: usize = 4;
 
 /// So many comparisons of what was used up take about as long as a try.
 const COMPARED_IN_A_STEP: usize = 8;
@@ -30,7 +30,9 @@ pub(super) struct BreadthFirst<S> {
     /// By the return that comes next.
     levels: BTreeMap<u32, Level<S>>,
     next: Vec<Node<S>>,
+    /// What is kept, and may be kept, in bytes, about.
     kept: usize,
+    kept_max: usize,
     /// How many nodes others were compared with since a step was counted for it.
     compared: usize,
     /// The operation of the latest return that was reached.
@@ -51,9 +53,10 @@ struct Level<S> {
 }
 
 impl<S: Clone + Eq + Hash> BreadthFirst<S> {
-    pub fn new<O: Object<State = S>>(space: &Space<O>) -> BreadthFirst<S> {
-        let next = vec![space.first()];
-        BreadthFirst { levels: BTreeMap::new(), next, kept: 0, compared: 0, last: 0 }
+    /// `memory`: what both searches may remember, in bytes.
+    pub fn new<O: Object<State = S>>(space: &Space<O>, memory: usize) -> BreadthFirst<S> {
+        let (levels, next, kept_max) = (BTreeMap::new(), vec![space.first()], memory / KEPT);
+        BreadthFirst { levels, next, kept: 0, kept_max, compared: 0, last: 0 }
     }
 
     /// Goes on for so many steps.
@@ -64,7 +67,7 @@ impl<S: Clone + Eq + Hash> BreadthFirst<S> {
                     return Progress::Done(Answer::Yes);
                 }
             }
-            if self.kept > KEPT_MAX {
+            if self.kept > self.kept_max {
                 return Progress::TooMany;
             }
             if *steps == 0 {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Answer, Object, Op, events};
+use super::{Answer, Budget, Object, Op, events};
 
 /// Shrinking stops after this; what it has by then is a proof all the same.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -45,20 +45,19 @@ pub fn prefix<C: Clone>(ops: &[Op<C>], at: usize) -> (Vec<(usize, Op<C>)>, usize
     (kept.into_iter().collect(), returned)
 }
 
-/// Looks for evidence, of a history that is impossible from the return of `at` on. `judge` judges parts of the history
-/// within so many steps.
+/// Looks for evidence, of a history that is impossible from the return of `at` on. `judge` judges parts of the history.
 pub fn find<O: Object>(
     object: &O,
     ops: &[Op<O::Call>],
     at: usize,
-    judge: impl Fn(&[Op<O::Call>], &mut u64) -> Answer,
-    steps: u64,
+    judge: impl Fn(&[Op<O::Call>], &mut Budget) -> Answer,
+    budget: Budget,
 ) -> Evidence<O::Call> {
     let (mut left, explained) = prefix(ops, at);
     // An observation of unknown outcome says nothing.
     left.retain(|(_, op)| op.returned.is_some() || !object.observes(&op.call));
-    let until = Instant::now() + LONGEST;
-    let mut shrinker = Shrinker { object, left, judge, until, steps };
+    let until = budget.proof_by(LONGEST);
+    let mut shrinker = Shrinker { object, left, judge, until, budget };
     let is_minimal = shrinker.shrink();
     Evidence { culprits: shrinker.left, explained, is_minimal }
 }
@@ -75,17 +74,17 @@ struct Shrinker<'a, O: Object, J> {
     left: Vec<(usize, Op<O::Call>)>,
     judge: J,
     until: Instant,
-    steps: u64,
+    budget: Budget,
 }
 
-impl<O: Object, J: Fn(&[Op<O::Call>], &mut u64) -> Answer> Shrinker<'_, O, J> {
+impl<O: Object, J: Fn(&[Op<O::Call>], &mut Budget) -> Answer> Shrinker<'_, O, J> {
     fn shrink(&mut self) -> bool {
         let mut chunk = self.units().len().div_ceil(2).max(1);
         loop {
             let units = self.units();
             let before = units.len();
             for some in units.rchunks(chunk) {
-                if self.steps == 0 || Instant::now() >= self.until {
+                if self.budget.steps == 0 || Instant::now() >= self.until {
                     return false;
                 }
                 self.try_without(some);
@@ -120,11 +119,12 @@ impl<O: Object, J: Fn(&[Op<O::Call>], &mut u64) -> Answer> Shrinker<'_, O, J> {
             return;
         }
         let own: Vec<Op<O::Call>> = less.iter().map(|(_, op)| op.clone()).collect();
-        let mut steps = self.steps.min(1_000_000);
-        let all = steps;
-        if matches!((self.judge)(&own, &mut steps), Answer::No(_)) {
+        let mut budget = self.budget.up_to(1_000_000);
+        let all = budget.steps;
+        if matches!((self.judge)(&own, &mut budget), Answer::No(_)) {
             self.left = less;
         }
-        self.steps = self.steps.saturating_sub((all - steps).max(own.len() as u64));
+        let taken = (all - budget.steps).max(own.len() as u64);
+        self.budget.steps = self.budget.steps.saturating_sub(taken);
     }
 }

@@ -25,20 +25,22 @@ mod oracle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 pub use finding::finding;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 pub use read::{Format, read};
 pub use recorded::Kind;
 pub use search::search;
 
-/// How many steps a search takes at most unless told otherwise.
-pub const STEPS: u64 = 20_000_000;
+use super::Budget;
 
-/// Of these, how many are for making the proof small.
-fn evidence_steps(steps: u64) -> u64 {
-    steps / 10
-}
+/// How many steps a search takes at most unless told otherwise.
+const STEPS: u64 = 20_000_000;
+
+/// So many more are for making the proof small.
+const EVIDENCE_STEPS: u64 = STEPS / 10;
 
 /// A sequential object: where it begins, and what a call does to it.
 pub trait Object {
@@ -117,28 +119,34 @@ pub fn all_parts<C>(ops: &[Op<C>], answers: impl IntoIterator<Item = Answer>) ->
     }
 }
 
-/// Judges each part of a history by itself; `part`: which one an operation belongs to.
-pub fn by_parts<C: Clone, K: Ord>(
+/// Judges each part of a history by itself, several at a time; `part`: which one an operation belongs to. Each part has
+/// the steps of the budget for itself; what is left of it is what the first undecided one left.
+pub fn by_parts<C: Clone + Send + Sync, K: Ord>(
     ops: &[Op<C>],
     part: impl Fn(&C) -> K,
-    mut judge: impl FnMut(&[Op<C>]) -> Answer,
+    budget: &mut Budget,
+    judge: impl Fn(&[Op<C>], &mut Budget) -> Answer + Sync,
 ) -> Answer {
-    let mut parts: std::collections::BTreeMap<K, Vec<usize>> = std::collections::BTreeMap::new();
+    let mut parts: BTreeMap<K, Vec<usize>> = BTreeMap::new();
     for (at, op) in ops.iter().enumerate() {
         parts.entry(part(&op.call)).or_default().push(at);
     }
-    let answers: Vec<Answer> = parts
-        .into_values()
-        .map(|places| {
-            let own: Vec<Op<C>> = places.iter().map(|at| ops[*at].clone()).collect();
-            match judge(&own) {
-                Answer::Yes => Answer::Yes,
-                Answer::No(at) => Answer::No(places[at]),
-                Answer::GaveUp(at) => Answer::GaveUp(places.get(at).copied().unwrap_or(0)),
-            }
-        })
-        .collect();
-    all_parts(ops, answers)
+    let parts: Vec<Vec<usize>> = parts.into_values().collect();
+    let own = budget.shared_by(parts.len().min(rayon::current_num_threads()));
+    let judged = parts.into_par_iter().map(|places| {
+        let (all, mut left) = (places.iter().map(|at| ops[*at].clone()).collect::<Vec<_>>(), own);
+        let place = |at: usize| places.get(at).copied().unwrap_or(0);
+        match judge(&all, &mut left) {
+            Answer::Yes => (Answer::Yes, left),
+            Answer::No(at) => (Answer::No(place(at)), left),
+            Answer::GaveUp(at) => (Answer::GaveUp(place(at)), left),
+        }
+    });
+    let judged: Vec<(Answer, Budget)> = judged.collect();
+    if let Some((_, left)) = judged.iter().find(|(answer, _)| matches!(answer, Answer::GaveUp(_))) {
+        *budget = *left;
+    }
+    all_parts(ops, judged.into_iter().map(|(answer, _)| answer))
 }
 
 /// Events in the order of time: `(operation, whether it is its return)`. At equal instants calls come first, then the

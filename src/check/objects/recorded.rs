@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::evidence::{self, Evidence};
 use super::models::*;
-use super::{Answer, Object, Op, by_parts, search};
+use super::{Answer, Budget, Object, Op, by_parts, search};
 
 /// The operations, by what they are done to.
 #[derive(Debug, Clone)]
@@ -85,9 +85,10 @@ pub struct Recorded {
     pub names: Vec<String>,
 }
 
-/// Judges a store: key by key. `steps`: for each key.
-pub fn judge_store(ops: &[Op<(Arc<str>, TextCall)>], steps: u64) -> Answer {
-    by_parts(ops, |(key, _)| Arc::clone(key), |own| search(&Text, &texts(own), &mut steps.clone()))
+/// Judges a store: key by key.
+pub fn judge_store(ops: &[Op<(Arc<str>, TextCall)>], budget: &mut Budget) -> Answer {
+    let key = |(key, _): &(Arc<str>, TextCall)| Arc::clone(key);
+    by_parts(ops, key, budget, |own, budget| search(&Text, &texts(own), budget))
 }
 
 fn texts(ops: &[Op<(Arc<str>, TextCall)>]) -> Vec<Op<TextCall>> {
@@ -121,20 +122,19 @@ impl History {
         self.kind().name()
     }
 
-    /// Judges it. `steps`: what a search may take, for each independent part.
-    pub fn judge(&self, steps: u64) -> Answer {
-        let mut left = steps;
+    /// Judges it.
+    pub fn judge(&self, budget: &mut Budget) -> Answer {
         match self {
-            History::Stack(ops) => judge_stack(ops, &mut left),
-            History::Priority(queue, ops) => judge_priority(*queue, ops, &mut left),
-            History::Set(ops) => judge_set(ops, steps),
-            History::Counter(counter, ops) => search(counter, ops, &mut left),
-            History::Semaphore(semaphore, ops) => search(semaphore, ops, &mut left),
-            History::Mutex(ops) => search(&Mutex, ops, &mut left),
-            History::Rmw(register, ops) => search(register, ops, &mut left),
-            History::Registers(registers, ops) => search(registers, ops, &mut left),
-            History::Store(ops) => judge_store(ops, steps),
-            History::Log(ops) => search(&Log, ops, &mut left),
+            History::Stack(ops) => judge_stack(ops, budget),
+            History::Priority(queue, ops) => judge_priority(*queue, ops, budget),
+            History::Set(ops) => judge_set(ops, budget),
+            History::Counter(counter, ops) => search(counter, ops, budget),
+            History::Semaphore(semaphore, ops) => search(semaphore, ops, budget),
+            History::Mutex(ops) => search(&Mutex, ops, budget),
+            History::Rmw(register, ops) => search(register, ops, budget),
+            History::Registers(registers, ops) => search(registers, ops, budget),
+            History::Store(ops) => judge_store(ops, budget),
+            History::Log(ops) => search(&Log, ops, budget),
         }
     }
 }
@@ -142,24 +142,23 @@ impl History {
 impl Recorded {
     /// Why it is not linearizable, having become so at the return of operation `at`: operations that no order
     /// explains, a line each, under a line that says how many of how many.
-    pub fn evidence(&self, at: usize, steps: u64) -> Vec<String> {
+    pub fn evidence(&self, at: usize, budget: Budget) -> Vec<String> {
         match &self.history {
-            History::Stack(ops) => self.told(&Stack, ops, at, judge_stack, steps),
+            History::Stack(ops) => self.told(&Stack, ops, at, judge_stack, budget),
             History::Priority(queue, ops) => {
-                let judge = |ops: &[_], steps: &mut u64| judge_priority(*queue, ops, steps);
-                self.told(queue, ops, at, judge, steps)
+                let judge = |ops: &[_], budget: &mut _| judge_priority(*queue, ops, budget);
+                self.told(queue, ops, at, judge, budget)
             }
             History::Set(ops) => {
                 let is_read = ops.iter().any(|op| matches!(op.call, SetCall::All(_)));
-                let judge = |ops: &[_], steps: &mut u64| judge_set(ops, *steps);
-                self.told(&Set { is_read }, ops, at, judge, steps)
+                self.told(&Set { is_read }, ops, at, judge_set, budget)
             }
-            History::Counter(counter, ops) => self.searched(counter, ops, at, steps),
-            History::Semaphore(semaphore, ops) => self.searched(semaphore, ops, at, steps),
-            History::Mutex(ops) => self.searched(&Mutex, ops, at, steps),
-            History::Rmw(register, ops) => self.searched(register, ops, at, steps),
-            History::Registers(registers, ops) => self.searched(registers, ops, at, steps),
-            History::Log(ops) => self.searched(&Log, ops, at, steps),
+            History::Counter(counter, ops) => self.searched(counter, ops, at, budget),
+            History::Semaphore(semaphore, ops) => self.searched(semaphore, ops, at, budget),
+            History::Mutex(ops) => self.searched(&Mutex, ops, at, budget),
+            History::Rmw(register, ops) => self.searched(register, ops, at, budget),
+            History::Registers(registers, ops) => self.searched(registers, ops, at, budget),
+            History::Log(ops) => self.searched(&Log, ops, at, budget),
             History::Store(ops) => {
                 // Of its key alone.
                 let Some(key) = ops.get(at).map(|op| &op.call.0) else { return vec![] };
@@ -173,18 +172,18 @@ impl Recorded {
                     sources: sources.collect(),
                     names: vec![],
                 };
-                let mut lines = part.searched(&Text, &texts(&own), at, steps);
+                let mut lines = part.searched(&Text, &texts(&own), at, budget);
                 lines.iter_mut().take(1).for_each(|line| *line = format!("key {key:?}: {line}"));
                 lines
             }
         }
     }
 
-    fn searched<O>(&self, object: &O, ops: &[Op<O::Call>], at: usize, steps: u64) -> Vec<String>
+    fn searched<O>(&self, object: &O, ops: &[Op<O::Call>], at: usize, budget: Budget) -> Vec<String>
     where
         O: Object<Call: std::fmt::Debug>,
     {
-        self.told(object, ops, at, |ops, steps| search(object, ops, steps), steps)
+        self.told(object, ops, at, |ops, budget| search(object, ops, budget), budget)
     }
 
     fn told<O>(
@@ -192,13 +191,13 @@ impl Recorded {
         object: &O,
         ops: &[Op<O::Call>],
         at: usize,
-        judge: impl Fn(&[Op<O::Call>], &mut u64) -> Answer,
-        steps: u64,
+        judge: impl Fn(&[Op<O::Call>], &mut Budget) -> Answer,
+        budget: Budget,
     ) -> Vec<String>
     where
         O: Object<Call: std::fmt::Debug>,
     {
-        let Evidence { culprits, explained, .. } = evidence::find(object, ops, at, judge, steps);
+        let Evidence { culprits, explained, .. } = evidence::find(object, ops, at, judge, budget);
         let head = format!(
             "{} operations that no order explains, out of {}; {explained} had returned before, \
              which some order explains:",

@@ -15,8 +15,8 @@
 //! first, or makes it forgotten, the unknown one is left for later, or left out. What was tried last is therefore a
 //! part of the node where it is an unknown one.
 //!
-//! Time: a step is a try of an operation, and the budget bounds their number. Memory: what is remembered is bounded,
-//! and so is the path that is being followed.
+//! Time: a step is a try of an operation. Memory: what is remembered is bounded, and so is the path that is being
+//! followed ([`Budget`]).
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -24,7 +24,7 @@ use std::rc::Rc;
 use super::breadth::{BreadthFirst, Progress};
 use super::prepared::{Event, InFlight, NONE, Prepared};
 use super::seen::{Seen, Used, bytes};
-use super::{Answer, Object, Op};
+use super::{Answer, Budget, Object, Op};
 use crate::check::mask::{Mask, Wide};
 
 /// A state with its hash, shared by all nodes that are in it.
@@ -76,8 +76,12 @@ impl<S> Clone for Node<S> {
 const SLICE: u64 = 2_000;
 const SLICE_FOR_EACH: u64 = 8;
 
-/// The path of the search that goes depth first takes no more than so many bytes, about.
-const PATH_MAX: usize = 512 << 20;
+/// How many bytes both searches may remember unless told otherwise, about.
+const MEMORY: usize = 896 << 20;
+
+/// Which part of it a generation of what was seen may take, and the path of the search that goes depth first.
+const GENERATION: usize = 14;
+const PATH: usize = 2;
 
 /// What there is to be searched.
 pub(super) struct Space<'a, O: Object> {
@@ -86,28 +90,26 @@ pub(super) struct Space<'a, O: Object> {
     of: Prepared,
 }
 
-/// Whether the operations have a linearization; `steps` bounds the work, and with it the memory.
+/// Whether the operations have a linearization; `budget` bounds the work and the memory.
 ///
 /// Two searches take turns, for neither is best everywhere: one goes depth first, and finds a linearization soon where
 /// there is one; the other goes breadth first, one return after the other, and finds out soon that there is none, where
 /// few states are possible at a time.
-pub fn search<O: Object>(object: &O, ops: &[Op<O::Call>], steps: &mut u64) -> Answer {
+pub fn search<O: Object>(object: &O, ops: &[Op<O::Call>], budget: &mut Budget) -> Answer {
     let space = match Space::new(object, ops) {
         Ok(space) => space,
         Err(op) => return Answer::GaveUp(op),
     };
-    let mut depth = Some(DepthFirst::new(&space));
-    let mut breadth = Some(BreadthFirst::new(&space));
+    let memory = budget.bytes(MEMORY);
+    let mut depth = Some(DepthFirst::new(&space, memory));
+    let mut breadth = Some(BreadthFirst::new(&space, memory));
     let (mut slice, mut at) = (SLICE.max(SLICE_FOR_EACH.saturating_mul(ops.len() as u64)), 0);
     loop {
         for depth_first in [true, false] {
-            let mut own = slice.min(*steps);
-            *steps -= own;
-            let progress = match depth_first {
-                true => depth.as_mut().map(|depth| depth.go(&space, &mut own)),
-                false => breadth.as_mut().map(|breadth| breadth.go(&space, &mut own)),
-            };
-            *steps += own;
+            let progress = budget.slice(slice, |own| match depth_first {
+                true => depth.as_mut().map(|depth| depth.go(&space, own)),
+                false => breadth.as_mut().map(|breadth| breadth.go(&space, own)),
+            });
             match progress {
                 Some(Progress::Done(answer)) => return answer,
                 Some(Progress::TooMany) if depth_first => depth = None,
@@ -116,7 +118,7 @@ pub fn search<O: Object>(object: &O, ops: &[Op<O::Call>], steps: &mut u64) -> An
             }
         }
         at = depth.as_ref().map_or(at, |depth| depth.deepest.1);
-        if *steps == 0 || (depth.is_none() && breadth.is_none()) {
+        if budget.is_spent() || (depth.is_none() && breadth.is_none()) {
             return Answer::GaveUp(at);
         }
         slice = slice.saturating_mul(2);
@@ -132,8 +134,8 @@ pub fn alone<O: Object>(object: &O, ops: &[Op<O::Call>]) -> [Answer; 2] {
         Progress::Done(answer) => answer,
         Progress::More | Progress::TooMany => Answer::GaveUp(0),
     };
-    let depth = DepthFirst::new(&space).go(&space, &mut steps);
-    [done(depth), done(BreadthFirst::new(&space).go(&space, &mut steps))]
+    let depth = DepthFirst::new(&space, MEMORY).go(&space, &mut steps);
+    [done(depth), done(BreadthFirst::new(&space, MEMORY).go(&space, &mut steps))]
 }
 
 /// A node, and how many of the ways to go on from it were tried.
@@ -146,7 +148,9 @@ struct Frame<S> {
 struct DepthFirst<S> {
     seen: Seen<S>,
     path: Vec<Frame<S>>,
+    /// What the path takes, and may take, about.
     bytes: usize,
+    bytes_max: usize,
     /// A node that has not been looked at yet.
     next: Option<Node<S>>,
     /// The latest return that was reached, and its operation.
@@ -154,9 +158,10 @@ struct DepthFirst<S> {
 }
 
 impl<S: Clone + Eq + Hash> DepthFirst<S> {
-    fn new<O: Object<State = S>>(space: &Space<O>) -> DepthFirst<S> {
-        let next = Some(space.first());
-        DepthFirst { seen: Seen::new(), path: vec![], bytes: 0, next, deepest: (0, 0) }
+    fn new<O: Object<State = S>>(space: &Space<O>, memory: usize) -> DepthFirst<S> {
+        let (seen, next) = (Seen::new(memory / GENERATION), Some(space.first()));
+        let (bytes_max, deepest) = (memory / PATH, (0, 0));
+        DepthFirst { seen, path: vec![], bytes: 0, bytes_max, next, deepest }
     }
 
     fn go<O: Object<State = S>>(&mut self, space: &Space<O>, steps: &mut u64) -> Progress {
@@ -173,7 +178,7 @@ impl<S: Clone + Eq + Hash> DepthFirst<S> {
                     self.bytes += bytes(&node, size);
                     self.path.push(Frame { node, tried: 0 });
                 }
-                if self.bytes > PATH_MAX {
+                if self.bytes > self.bytes_max {
                     return Progress::TooMany;
                 }
             }

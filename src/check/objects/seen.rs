@@ -9,9 +9,6 @@ use std::hash::Hash;
 use super::search::{Held, Last, Node};
 use crate::check::mask::{Mask, Wide};
 
-/// How many bytes a generation may take, about.
-const GENERATION: usize = 64 << 20;
-
 /// What a node takes besides its state and what it used up: its place in the map, and the allocations' overhead.
 const NODE: usize = 200;
 
@@ -25,13 +22,15 @@ type Nodes<S> = HashMap<Key<S>, Vec<Used>, foldhash::fast::FixedState>;
 pub(super) struct Seen<S> {
     young: Nodes<S>,
     old: Nodes<S>,
-    /// What the young ones take.
+    /// What the young ones take, and may take, about.
     bytes: usize,
+    generation: usize,
 }
 
 impl<S: Eq + Hash> Seen<S> {
-    pub fn new() -> Seen<S> {
-        Seen { young: Nodes::default(), old: Nodes::default(), bytes: 0 }
+    /// `generation`: how many bytes one may take, about.
+    pub fn new(generation: usize) -> Seen<S> {
+        Seen { young: Nodes::default(), old: Nodes::default(), bytes: 0, generation }
     }
 
     /// Whether a node like this one, that had used up no more, was seen before. Remembers it if not.
@@ -42,7 +41,7 @@ impl<S: Eq + Hash> Seen<S> {
             return true;
         }
         self.bytes += bytes(node, bytes_of_state);
-        if self.bytes > GENERATION {
+        if self.bytes > self.generation {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
@@ -78,7 +77,7 @@ mod tests {
 
     #[test]
     fn who_has_used_up_more_is_no_better_off_and_who_has_used_up_less_is() {
-        let mut seen = Seen::new();
+        let mut seen = Seen::new(1 << 20);
         assert!(!seen.before_or_now(&node(&[(1, 1)]), 1));
         assert!(seen.before_or_now(&node(&[(1, 2), (3, 1)]), 1));
         assert!(!seen.before_or_now(&node(&[]), 1));
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn there_is_never_more_than_two_generations() {
-        let (mut seen, big) = (Seen::new(), GENERATION / 100);
+        let (mut seen, big) = (Seen::new(1 << 20), (1 << 20) / 100);
         for event in 0..1_000 {
             assert!(!seen.before_or_now(&Node { event, ..node(&[]) }, big));
             assert!(seen.young.len() + seen.old.len() <= 202);

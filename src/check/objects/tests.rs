@@ -7,6 +7,10 @@ use super::models::*;
 use super::search::{alone, search};
 use super::*;
 
+fn all() -> Budget {
+    Budget::of_steps(STEPS)
+}
+
 /// A model that makes up calls: `pick` and `value` choose one, `lie` is what it answers falsely.
 pub(super) trait Sample: Object {
     fn sample(&self, state: &Self::State, pick: u8, value: i64, lie: Option<i64>) -> Self::Call;
@@ -187,7 +191,7 @@ where
 {
     let ops = history(object, raw, false);
     let truth = oracle::judge(object, &ops);
-    prop_assert_eq!(search(object, &ops, &mut STEPS.clone()), truth, "{:?}", &ops);
+    prop_assert_eq!(search(object, &ops, &mut all()), truth, "{:?}", &ops);
     prop_assert_eq!(alone(object, &ops), [truth; 2], "{:?}", ops);
     Ok(())
 }
@@ -215,7 +219,7 @@ proptest! {
     fn sets(raw in some(), is_read: bool) {
         agrees(&Set { is_read }, &raw)?;
         let ops = history(&Set { is_read }, &raw, false);
-        prop_assert_eq!(judge_set(&ops, STEPS), oracle::judge(&Set { is_read }, &ops), "{:?}", ops);
+        prop_assert_eq!(judge_set(&ops, &mut all()), oracle::judge(&Set { is_read }, &ops), "{:?}", ops);
     }
     #[test]
     fn sets_that_only_grow(raw in proptest::collection::vec(raw(0.8, 12, 14), 1..8)) {
@@ -227,7 +231,7 @@ proptest! {
         // Where it is read, no search is needed.
         let is_read = ops.iter().any(|op| matches!(op.call, SetCall::All(_)));
         let steps = if is_read { 0 } else { STEPS };
-        prop_assert_eq!(judge_set(&ops, steps), truth, "{:?}", ops);
+        prop_assert_eq!(judge_set(&ops, &mut Budget::of_steps(steps)), truth, "{:?}", ops);
     }
     #[test]
     fn counters(raw in some(), initial in -2..2_i64) { agrees(&Counter { initial }, &raw)?; }
@@ -310,7 +314,7 @@ where
         }
     }
     let verdict = object.monitor(&ops);
-    let both = monitor::with_search(verdict, || search(object, &ops, &mut STEPS.clone()));
+    let both = monitor::with_search(verdict, || search(object, &ops, &mut all()));
     prop_assert_eq!(both, truth, "{:?}", ops);
     Ok(())
 }
@@ -320,7 +324,7 @@ fn is_monitored_at_large<O: Sample + Container>(
     raw: &[Raw],
 ) -> Result<(), TestCaseError> {
     let ops = history(object, raw, true);
-    let expected = match search(object, &ops, &mut 300_000) {
+    let expected = match search(object, &ops, &mut Budget::of_steps(300_000)) {
         Answer::Yes => monitor::Verdict::Linearizable,
         Answer::No(at) => monitor::Verdict::Broken { at, exact: true },
         Answer::GaveUp(_) => return Ok(()),
@@ -350,8 +354,8 @@ where
 {
     let ops = history(object, raw, false);
     let Answer::No(at) = oracle::judge(object, &ops) else { return Ok(()) };
-    let judge = |ops: &[Op<O::Call>], steps: &mut u64| search(object, ops, steps);
-    let found = evidence::find(object, &ops, at, judge, STEPS);
+    let judge = |ops: &[Op<O::Call>], budget: &mut Budget| search(object, ops, budget);
+    let found = evidence::find(object, &ops, at, judge, all());
     prop_assert!(found.is_minimal);
     let own: Vec<Op<O::Call>> = found.culprits.iter().map(|(_, op)| op.clone()).collect();
     prop_assert!(matches!(oracle::judge(object, &own), Answer::No(_)), "{:?} of {:?}", own, ops);
@@ -380,9 +384,9 @@ fn more_than_64_in_flight_are_told_apart() {
     let mut ops: Vec<_> = (0..200).map(up).collect();
     let read = |n, at| Op { call: CounterCall::Read(n), invoked: at, returned: Some(at + 1) };
     ops.extend([read(70, 300), read(199, 500), read(200, 2_000)]);
-    assert_eq!(search(&Counter::default(), &ops, &mut STEPS.clone()), Answer::Yes);
+    assert_eq!(search(&Counter::default(), &ops, &mut all()), Answer::Yes);
     ops.push(read(198, 600));
-    let judged = search(&Counter::default(), &ops, &mut STEPS.clone());
+    let judged = search(&Counter::default(), &ops, &mut all());
     assert!(matches!(judged, Answer::No(203)), "{judged:?}");
 }
 
@@ -393,7 +397,7 @@ fn who_is_stuck_says_where() {
     let mut ops = vec![Op { call: CounterCall::Read(0), invoked: 0, returned: Some(1) }];
     ops.extend((0..40).map(one));
     ops.push(Op { call: CounterCall::Read(-1), invoked: 5, returned: Some(7) });
-    let mut steps = 100_000;
-    assert_eq!(search(&Counter::default(), &ops, &mut steps), Answer::GaveUp(41));
-    assert_eq!(steps, 0);
+    let mut budget = Budget::of_steps(100_000);
+    assert_eq!(search(&Counter::default(), &ops, &mut budget), Answer::GaveUp(41));
+    assert_eq!(budget.steps, 0);
 }

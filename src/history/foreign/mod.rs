@@ -141,6 +141,14 @@ pub fn read_by<T>(
     reader(text).map_err(|Wrong { line, why }| ForeignError::Text { file: name(), line, why })
 }
 
+/// Whether it is a drill's own record, and not somebody else's.
+pub fn is_drill(path: &Path) -> bool {
+    let begin = |mut text: Box<dyn BufRead>| {
+        text.fill_buf().is_ok_and(|begin| begin.trim_ascii_start().starts_with(b"{\"firedrill\":"))
+    };
+    open(path).is_ok_and(begin)
+}
+
 /// The file's text, whatever it is packed in.
 fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     const BUFFER: usize = 1 << 18;

@@ -4,7 +4,7 @@
 //!
 //! Real time is the order of writing, as in Jepsen itself. A process may begin a second transaction before its first
 //! has ended: what ends goes to the first open one of the same micro-operations. A history without any `:invoke` holds
-//! only ends: each is a transaction of that instant.
+//! only ends: each is a transaction of that instant. One in which no event has a `:process` is of one process.
 
 use std::collections::HashMap;
 
@@ -37,6 +37,7 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
     let (mut place, mut last, mut invoked, mut alone) = (0_u64, None, false, None);
     let mut within = false;
     let mut began = false;
+    let mut told = None;
     loop {
         let token = cursor.token()?;
         match token {
@@ -55,7 +56,7 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
         }
         began = true;
         let steps = all.steps.len();
-        let event = event(&mut cursor, &mut all)?;
+        let event = event(&mut cursor, &mut all, &mut told)?;
         let Some(process) = event.process else {
             all.steps.truncate(steps);
             continue;
@@ -135,7 +136,12 @@ fn shape(all: &Transactions, txn: Option<&Transaction>, from: u32, to: u32) -> b
     invoked.len() == own.len() && invoked.iter().zip(own).all(|(a, b)| alike(a, b))
 }
 
-fn event(cursor: &mut Cursor<'_>, all: &mut Transactions) -> Result<Event, Wrong> {
+/// Reads one. `told`: whether the events before said who did them, once there was one.
+fn event(
+    cursor: &mut Cursor<'_>,
+    all: &mut Transactions,
+    told: &mut Option<bool>,
+) -> Result<Event, Wrong> {
     let line = cursor.line();
     let from = all.steps.len();
     let (mut kind, mut process, mut named) = (None, None, false);
@@ -199,8 +205,15 @@ fn event(cursor: &mut Cursor<'_>, all: &mut Transactions) -> Result<Event, Wrong
         let why = "no event: expected a map with :type :invoke, :ok, :fail or :info".into();
         return Err(Wrong { line, why });
     };
-    if process.is_none() && !named {
-        return Err(Wrong { line, why: "an event without :process".into() });
+    // Where nobody is told, all is of one process.
+    if *told.get_or_insert(process.is_some() || named) {
+        if process.is_none() && !named {
+            return Err(Wrong { line, why: "an event without :process".into() });
+        }
+    } else if process.is_none() && !named {
+        process = Some(0);
+    } else {
+        return Err(Wrong { line, why: "an event with :process, after one without".into() });
     }
     if process.is_some()
         && !value

@@ -124,7 +124,12 @@ fn mistakes_are_told_with_their_lines() {
     let timed = |text: &str, time| text.replace(":type", &format!(":time {time} :type"));
     let back = "2: it returns at 4, before its call at 5";
     assert_eq!(told(&format!("{}{}", timed(begun, 5), timed(ok, 4))), back);
-    assert!(told("{:type :ok :value []}").contains("without :process"));
+    let nobody = "{:type :ok :value [[:r 1 2]]}\n";
+    assert_eq!(told(&format!("{begun}{nobody}")), "2: an event without :process");
+    let late = "2: an event with :process, after one without";
+    assert_eq!(told(&format!("{nobody}{begun}")), late);
+    let alone = Transactions::read(nobody.repeat(2).as_bytes(), None).unwrap();
+    assert_eq!(alone.all().iter().map(|txn| txn.process).collect::<Vec<_>>(), [0, 0]);
     assert!(told("{:f :txn :process 1 :value []}").contains("no event"));
     assert!(told("{:type :invoke :process 1 :value [[:r 1 [").contains("it ends within a list"));
     assert!(told("w 0 1\nw 0\n").starts_with("2: expected `w KEY VALUE`"));

@@ -47,7 +47,7 @@ fn options(text: &str) -> Options {
     };
     // Who says that writes do not follow reads does not want it concluded either.
     let conclude = !text.contains(":wfr-keys? false");
-    Options { models, anomalies, assumptions, conclude, thin_air: false }
+    Options { models, anomalies, assumptions, conclude, thin_air: false, budget: Budget::default() }
 }
 
 fn read(path: &Path) -> Transactions {
@@ -97,7 +97,7 @@ fn histories_get_the_verdicts_that_are_known_of_them() {
         if let Some(level) = model.strip_prefix("txn ") {
             let history = read(&folder.join(path));
             let level = Level::of(level).unwrap();
-            let report = weak::check(&history, level);
+            let report = weak::check(&history, level, &Budget::default());
             count += 1;
             if report.verdict != verdict(expected) {
                 wrong.push(format!("{path} {model}: {report:?}"));

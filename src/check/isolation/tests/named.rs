@@ -6,13 +6,13 @@ use crate::history::transactions::Outcome;
 use crate::history::transactions::{Name, Transaction};
 
 /// A process, how its transaction ended, and what it did. Each ends before the next begins.
-type Line<'a> = (u32, Outcome, &'a str);
+pub(super) type Line<'a> = (u32, Outcome, &'a str);
 
-fn ok(process: u32, text: &str) -> Line<'_> {
+pub(super) fn ok(process: u32, text: &str) -> Line<'_> {
     (process, Outcome::Ok, text)
 }
 
-fn history(lines: &[Line<'_>], workload: Workload) -> Transactions {
+pub(super) fn history(lines: &[Line<'_>], workload: Workload) -> Transactions {
     let mut all = Transactions::new(true);
     for (at, (process, outcome, text)) in lines.iter().enumerate() {
         for word in text.split(' ') {

@@ -6,8 +6,11 @@ use proptest::prelude::*;
 
 use super::oracle::{Keeps, Meddle, Step, Txn, history, plan, run, runs, with_final_reads};
 use super::serial::cases;
+use crate::check::Budget;
 use crate::check::isolation::{Model, Options, Verdict, Workload, check, weak};
 use crate::history::transactions::Outcome;
+
+const LEVEL: weak::Level = weak::Level::SnapshotIsolation;
 
 const LEVELS: [(Model, Keeps); 3] = [
     (Model::SnapshotIsolation, Keeps::Nothing),
@@ -105,7 +108,7 @@ proptest! {
         // Whoever is unknown has no place in a session.
         txns.retain(|t| t.head.outcome != Outcome::Info);
         let report =
-            weak::check(&history(&txns, Workload::RwRegister), weak::Level::SnapshotIsolation);
+            weak::check(&history(&txns, Workload::RwRegister), LEVEL, &Budget::default());
         prop_assert!(
             report.verdict != Verdict::Invalid
                 || !explained(&txns, Workload::RwRegister, Keeps::Sessions),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::oracle::{Step, Txn, history, plan, run};
 use super::serial::cases;
+use crate::check::Budget;
 use crate::check::isolation::weak::{Level, check};
 use crate::check::isolation::{Verdict, Workload};
 use crate::history::transactions::Outcome;
@@ -146,7 +147,7 @@ proptest! {
         let txns = run(&plans);
         let history = history(&txns, Workload::RwRegister);
         for level in [Level::ReadCommitted, Level::ReadAtomic, Level::Causal] {
-            let report = check(&history, level);
+            let report = check(&history, level, &Budget::default());
             prop_assert_eq!(report.verdict == Verdict::Valid, explained(&txns, level),
                 "{:?} {:#?} {:#?}", level, txns, report);
         }

@@ -2,9 +2,10 @@
 
 use super::super::writes::NONE;
 use super::{Before, Checker};
+use crate::check::Budget;
 
-/// At most so many entries are in all clocks at once.
-const CLOCKS_MAX: usize = 1 << 27;
+/// At most so many bytes are in all clocks at once, unless told otherwise.
+const BYTES_MAX: usize = 512 << 20;
 
 impl Checker<'_> {
     /// It read from `u`, and read a key later that `u` wrote, but from another: `u` committed before that one.
@@ -115,7 +116,8 @@ impl Checker<'_> {
 
     /// Whoever precedes it by sessions and reads, and that wrote a key which it read from another, committed before
     /// that one. Of each session the last such suffices.
-    pub(super) fn causal(&self) -> Result<Vec<Before>, String> {
+    pub(super) fn causal(&self, budget: &Budget) -> Result<Vec<Before>, String> {
+        let most = budget.bytes(BYTES_MAX);
         let (txns, sessions) = (self.init as usize, self.sessions.len());
         // Of each transaction: its session, and its place there, from 1.
         let mut place = vec![(0_u32, 0_u32); txns];
@@ -201,8 +203,8 @@ impl Checker<'_> {
                     clocks[txn as usize] = Some(clock.clone());
                     live += 1;
                 }
-                if live.saturating_mul(sessions) > CLOCKS_MAX {
-                    let most = CLOCKS_MAX >> 18;
+                if live.saturating_mul(4 * sessions) > most {
+                    let most = most >> 20;
                     return Err(format!("the clocks of {sessions} sessions need over {most} MiB"));
                 }
                 clock[s] = place[txn as usize].1;

@@ -19,6 +19,7 @@ use super::models::{Model, Models};
 use super::rw_register::Registers;
 use super::writes::{NONE, Writes};
 use super::{Assumptions, Evidence, Options, Report, Verdict, Workload, who};
+use crate::check::Budget;
 use crate::history::transactions::{Action, Outcome, Transactions};
 
 /// A weak level.
@@ -95,7 +96,7 @@ struct Checker<'a> {
 }
 
 /// Checks a history of registers at a weak level.
-pub fn check(history: &Transactions, level: Level) -> Report {
+pub fn check(history: &Transactions, level: Level, budget: &Budget) -> Report {
     if let Some(why) = super::misfit(history, Workload::RwRegister) {
         return Report::unknown(why);
     }
@@ -119,7 +120,7 @@ pub fn check(history: &Transactions, level: Level) -> Report {
         if let Some(own) = checker.own_reads() {
             evidence.push(own);
         } else {
-            match checker.check(level) {
+            match checker.check(level, budget) {
                 Ok(found) => evidence.extend(found),
                 Err(why) => return Report::unknown(why),
             }
@@ -128,7 +129,7 @@ pub fn check(history: &Transactions, level: Level) -> Report {
     }
     if evidence.is_empty() {
         if level == Level::SnapshotIsolation {
-            return snapshot(history, &before);
+            return snapshot(history, &before, *budget);
         }
         return Report { verdict: Verdict::Valid, why: None, ..Report::unknown(String::new()) };
     }
@@ -145,10 +146,11 @@ pub fn check(history: &Transactions, level: Level) -> Report {
 
 /// Snapshot isolation, of which causal consistency is a part that was checked before: in the same order do versions
 /// come.
-fn snapshot(history: &Transactions, before: &[Before]) -> Report {
+fn snapshot(history: &Transactions, before: &[Before], budget: Budget) -> Report {
     let committed = before.iter().map(|(a, b, key, _)| (*a, *b, *key)).collect();
     let assumptions = Assumptions { committed, sequential_keys: true, ..Assumptions::default() };
-    let options = Options { assumptions, ..Options::model(Level::SnapshotIsolation.model()) };
+    let model = Options::model(Level::SnapshotIsolation.model());
+    let options = Options { assumptions, budget, ..model };
     let mut report = super::check(history, Workload::RwRegister, &options);
     if report.verdict == Verdict::Valid {
         report.why = Some("as far as the order of versions is known".into());
@@ -258,7 +260,7 @@ impl<'a> Checker<'a> {
         None
     }
 
-    fn check(&mut self, level: Level) -> Result<Option<Evidence>, String> {
+    fn check(&mut self, level: Level, budget: &Budget) -> Result<Option<Evidence>, String> {
         // A cycle of sessions and reads alone is wrong at each level, and leaves no order to walk in.
         if let Some(cycle) = self.cycle() {
             return Ok(Some(cycle));
@@ -266,7 +268,7 @@ impl<'a> Checker<'a> {
         self.before = match level {
             Level::ReadCommitted => self.read_committed(),
             Level::ReadAtomic => self.read_atomic(),
-            Level::Causal | Level::SnapshotIsolation => self.causal()?,
+            Level::Causal | Level::SnapshotIsolation => self.causal(budget)?,
         };
         Ok(self.cycle())
     }

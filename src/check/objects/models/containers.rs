@@ -2,7 +2,7 @@
 //! a sorted vector (O(size) a step).
 
 use super::super::monitor;
-use super::super::{Answer, Object, Op, search};
+use super::super::{Answer, Budget, Object, Op, search};
 use super::list::List;
 
 /// What was found.
@@ -143,15 +143,15 @@ impl Container for Priority {
 }
 
 /// Judges a stack: by the monitor where it can tell, else by the search.
-pub fn judge_stack(ops: &[Op<ContainerCall>], steps: &mut u64) -> Answer {
-    judge(&Stack, ops, steps)
+pub fn judge_stack(ops: &[Op<ContainerCall>], budget: &mut Budget) -> Answer {
+    judge(&Stack, ops, budget)
 }
 
 /// Judges a priority queue: by the monitor where it can tell, else by the search.
-pub fn judge_priority(queue: Priority, ops: &[Op<ContainerCall>], steps: &mut u64) -> Answer {
-    judge(&queue, ops, steps)
+pub fn judge_priority(queue: Priority, ops: &[Op<ContainerCall>], budget: &mut Budget) -> Answer {
+    judge(&queue, ops, budget)
 }
 
-fn judge<O: Container>(object: &O, ops: &[Op<ContainerCall>], steps: &mut u64) -> Answer {
-    monitor::with_search(object.monitor(ops), || search(object, ops, steps))
+fn judge<O: Container>(object: &O, ops: &[Op<ContainerCall>], budget: &mut Budget) -> Answer {
+    monitor::with_search(object.monitor(ops), || search(object, ops, budget))
 }

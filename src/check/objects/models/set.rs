@@ -1,7 +1,7 @@
 //! A set of elements. Where nobody reads it as a whole, each element is a set of its own. States: a sorted vector,
 //! O(size) a step.
 
-use super::super::{Answer, Object, Op, by_parts, search};
+use super::super::{Answer, Budget, Object, Op, by_parts, search};
 
 /// What is asked of a set, and what it answered, if anybody knows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,12 +75,12 @@ fn element(call: &SetCall) -> Option<i64> {
 }
 
 /// Judges a set: element by element, unless somebody reads it as a whole; if it only grows then, by what that implies,
-/// else by the search. `steps`: for each part.
-pub fn judge_set(ops: &[Op<SetCall>], steps: u64) -> Answer {
+/// else by the search.
+pub fn judge_set(ops: &[Op<SetCall>], budget: &mut Budget) -> Answer {
     let is_read = ops.iter().any(|op| matches!(op.call, SetCall::All(_)));
     if let Some(answer) = is_read.then(|| super::grown::judge(ops)).flatten() {
         return answer;
     }
     let part = |call: &SetCall| element(call).filter(|_| !is_read);
-    by_parts(ops, part, |own| search(&Set { is_read }, own, &mut steps.clone()))
+    by_parts(ops, part, budget, |own, budget| search(&Set { is_read }, own, budget))
 }

@@ -4,7 +4,11 @@ use super::*;
 use crate::check::objects::models::{
     Access, ContainerCall, CounterCall, MutexCall, SetCall, TextCall,
 };
-use crate::check::objects::{Answer, STEPS};
+use crate::check::objects::{Answer, Budget, STEPS};
+
+fn all() -> Budget {
+    Budget::of_steps(STEPS)
+}
 
 fn good(text: &str) -> Recorded {
     read(text.as_bytes(), None).unwrap_or_else(|why| panic!("{why} in {text}"))
@@ -29,7 +33,7 @@ fn calls_and_returns_are_a_stack() {
     assert_eq!(ops[4].call, ContainerCall::Take(Found::Value(7)));
     assert_eq!((ops[5].call, ops[5].returned), (ContainerCall::Take(Found::Unknown), None));
     assert_eq!(ops[6].call, ContainerCall::Peek(Found::Value(i64::MIN)));
-    assert_eq!(read.history.judge(STEPS), Answer::Yes);
+    assert_eq!(read.history.judge(&mut all()), Answer::Yes);
     assert!(matches!(good("[1] call poll\n[1] return 3").history, History::Priority(..)));
 }
 
@@ -66,7 +70,7 @@ fn intervals_are_read_in_each_way_of_writing() {
         assert_eq!((ops[0].call, ops[0].returned), (ContainerCall::Put(7), Some(5)));
         assert_eq!((ops[1].invoked, read.sources[1].process), (2, 4));
     }
-    let judged = |text: &str| good(text).history.judge(STEPS);
+    let judged = |text: &str| good(text).history.judge(&mut all());
     assert_eq!(judged("# semaphore\n0 0 1 INCR 1\n0 2 3 DECR 1\n0 4 5 DECR 1"), Answer::No(2));
     assert_eq!(judged("# set\n0 0 1 INSERT 3 1\n0 2 3 INSERT 3 1"), Answer::No(1));
     assert_eq!(
@@ -105,11 +109,11 @@ fn stores_are_read_and_judged_key_by_key() {
     let History::Store(ops) = &read.history else { panic!("{read:?}") };
     assert_eq!(ops[1].call, ("a".into(), TextCall::Append("y".into())));
     assert_eq!((ops[1].returned, read.sources[2].line), (None, 4));
-    assert_eq!(read.history.judge(STEPS), Answer::Yes);
+    assert_eq!(read.history.judge(&mut all()), Answer::Yes);
     let broken = text.replace("\"xy\"", "\"yx\"");
     let read = good(&broken);
-    assert_eq!(read.history.judge(STEPS), Answer::No(2));
-    let evidence = read.evidence(2, STEPS);
+    assert_eq!(read.history.judge(&mut all()), Answer::No(2));
+    let evidence = read.evidence(2, all());
     assert_eq!(
         evidence[0],
         "key \"a\": 3 operations that no order explains, out of 3; 1 had returned before, which \
@@ -149,7 +153,8 @@ fn jepsens_histories_tell_what_they_are_of() {
     assert_eq!(ops[1].call, SetCall::All(vec![2, 3, 3]));
     // What holds an element twice is no set.
     let adds = both(0, "add", "3", "3") + &both(0, "add", "2", "2");
-    let read = |found| good(&(adds.clone() + &both(1, "read", "nil", found))).history.judge(STEPS);
+    let read =
+        |found| good(&(adds.clone() + &both(1, "read", "nil", found))).history.judge(&mut all());
     assert_eq!(read("[3 2]"), Answer::Yes);
     assert!(matches!(read("[3 2 3]"), Answer::No(_)));
     let counter = both(0, "add", "3", "3") + &both(1, "read", "nil", "3");
@@ -161,7 +166,7 @@ fn jepsens_histories_tell_what_they_are_of() {
     assert_eq!(ops[0].call, [Access::Write(1, 2), Access::Read(3, None)]);
     assert_eq!(ops[1].call, [Access::Write(2, 5)]);
     let maps = both(0, "write", "{1 2, 3 4}", "{1 2, 3 4}") + &both(0, "read", "nil", "{1 2}");
-    assert_eq!(good(&maps).history.judge(STEPS), Answer::Yes);
+    assert_eq!(good(&maps).history.judge(&mut all()), Answer::Yes);
     let json =
         r#"[{"type":"invoke","f":"acquire","process":1},{"type":"ok","f":"acquire","process":1}]"#;
     assert!(matches!(good(json).history, History::Mutex(_)));
@@ -234,9 +239,9 @@ fn no_text_makes_it_panic() {
         let formats = [Format::Calls, Format::Intervals, Format::Store, Format::Jepsen];
         for format in formats.map(Some).into_iter().chain([None]) {
             if let Ok(read) = read(text.as_bytes(), format)
-                && let Answer::No(at) = read.history.judge(10_000)
+                && let Answer::No(at) = read.history.judge(&mut Budget::of_steps(10_000))
             {
-                assert!(!read.evidence(at, 10_000).is_empty());
+                assert!(!read.evidence(at, Budget::of_steps(10_000)).is_empty());
             }
         }
     }
