@@ -93,6 +93,7 @@ mod load;
 mod log;
 mod lost_writes;
 mod mask;
+pub mod messages;
 #[cfg(test)]
 mod mutations;
 mod node_deaths;
@@ -105,6 +106,7 @@ mod redundancy_tests;
 #[cfg(test)]
 mod scripted;
 mod service;
+pub mod sessions;
 mod set;
 pub mod spec;
 mod standings;

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sessions::{Guarantee, Sessions};
 use super::{Budget, Check};
 use super::{availability, bank, convergence, counter, exec, latency, linearizable, list_append};
 use super::{log, lost_writes, node_deaths, queue, recovery, redundancy, set};
@@ -30,6 +31,8 @@ pub enum Spec {
     Log,
     /// Money is neither made nor destroyed, and no account is overdrawn.
     Bank,
+    /// Registers keep these session guarantees (Terry et al.), which ask less than `linearizable`.
+    Sessions(SessionGuarantees),
     /// Transactions on lists are strictly serializable.
     ListAppend,
     /// After the heal every node's own replica holds the same.
@@ -51,6 +54,15 @@ pub enum Spec {
     /// How many nodes may die of something that firedrill did not do. Without this check any such
     /// death makes the drill inconclusive.
     NodeDeaths(NodeDeaths),
+}
+
+/// Parameters of `sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionGuarantees {
+    /// What each client may rely on, at least one: `pram` is the first three, `causal` all four.
+    #[schemars(length(min = 1))]
+    pub guarantees: Vec<Guarantee>,
 }
 
 /// Parameters of `lost-writes`.
@@ -218,6 +230,7 @@ impl Spec {
             Spec::Queue => "queue",
             Spec::Log => "log",
             Spec::Bank => "bank",
+            Spec::Sessions(_) => "sessions",
             Spec::ListAppend => "list-append",
             Spec::Convergence => "convergence",
             Spec::LostWrites(_) => "lost-writes",
@@ -244,6 +257,7 @@ impl Spec {
             Spec::Queue => Box::new(queue::Queue),
             Spec::Log => Box::new(log::Log),
             Spec::Bank => Box::new(bank::Bank::default()),
+            Spec::Sessions(spec) => Box::new(Sessions(spec.guarantees)),
             Spec::ListAppend => Box::new(list_append::ListAppend { budget }),
             Spec::Convergence => Box::new(convergence::Convergence),
             Spec::LostWrites(spec) => Box::new(lost_writes::LostWrites(spec)),
@@ -260,7 +274,7 @@ impl Spec {
     /// can.
     pub fn fits(&self, model: &str) -> Result<(), String> {
         let models: &[&str] = match self {
-            Spec::Linearizable => &["register"],
+            Spec::Linearizable | Spec::Sessions(_) => &["register"],
             Spec::Counter => &["counter"],
             Spec::Set => &["set"],
             Spec::Queue => &["queue"],

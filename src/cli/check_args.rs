@@ -20,7 +20,8 @@ pub struct CheckArgs {
     #[arg(long, value_enum, default_value = "auto", requires = "model")]
     pub format: HistoryFormat,
     /// What should hold of transactions, from read-uncommitted to strict-serializable, by Elle's or Adya's names
-    /// [default: strict-serializable; of txn: causal]
+    /// [default: strict-serializable; of txn: causal]. Of registers: read-your-writes, monotonic-reads,
+    /// monotonic-writes, writes-follow-reads, pram, causal [default: linearizable]
     #[arg(long, value_name = "MODEL", requires = "model", value_delimiter = ',')]
     pub consistency_model: Vec<String>,
     /// What should not be seen of transactions, by Elle's names, such as G2-item; with no --consistency-model, nothing
@@ -107,7 +108,7 @@ pub enum HistoryModel {
     /// Transactions that write a register, each once, or read several: of two that read the same ones, one sees all
     /// that the other one does
     LongFork,
-    /// Message logs: nothing acknowledged is lost, doubled or reordered
+    /// Message logs, as Kafka's: nothing acknowledged is lost, doubled or reordered
     Log,
 }
 

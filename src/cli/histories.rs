@@ -9,7 +9,9 @@ use super::inputs::Refused;
 use crate::check::isolation::{
     self, Anomalies, Anomaly, Assumptions, Level, Model, Models, Options, Wanted, Workload,
 };
+use crate::check::messages;
 use crate::check::objects::{self, Kind};
+use crate::check::sessions::{Guarantee, Sessions};
 use crate::check::{Bank, Check, Fifo, Finding, Linearizable, Spec, Total};
 use crate::history::foreign::{self, Format};
 use crate::history::{Outcome, Record, Reply, file, transactions};
@@ -30,11 +32,18 @@ pub(super) fn judged(
         _ if own => drill(path, model, args)?,
         (Some(wanted), _) => transactions(path, wanted, args)?,
         (None, Some(kind)) => object(path, kind, args)?,
+        (None, None) if model == HistoryModel::Log => logs(path, args)?,
         (None, None) => operations(path, model, args)?,
     };
     let file = path.display().to_string();
     let name = path.file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned());
     Ok(RunReport::of_history(&name, &file, check, finding, seconds))
+}
+
+/// Whether these are what may be asked of registers, or nothing.
+fn names_fit(model: HistoryModel, named: &[String]) -> bool {
+    let of_registers = matches!(model, HistoryModel::Register | HistoryModel::CasRegister);
+    named.is_empty() || (of_registers && named.iter().all(|name| Guarantee::of(name).is_some()))
 }
 
 fn ranks(order: &[(u32, i64)]) -> Option<HashMap<u32, i64>> {
@@ -93,10 +102,12 @@ fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<W
                 }
             };
         }
-        _ if named.is_empty() && anomalies.is_empty() && args.assume.is_empty() => return Ok(None),
+        _ if anomalies.is_empty() && args.assume.is_empty() && names_fit(model, named) => {
+            return Ok(None);
+        }
         _ => {
             let models = "list-append, rw-register, txn";
-            let what = "--consistency-model, --anomaly and --assume";
+            let what = "--consistency-model (but for session guarantees of registers), --anomaly and --assume";
             return refused(format!("{what} are of {models} only"));
         }
     };
@@ -202,6 +213,20 @@ fn object(path: &Path, kind: Kind, args: &CheckArgs) -> Result<Judged, Refused> 
     Ok(("linearizable", finding, began.elapsed().as_secs_f64()))
 }
 
+fn logs(path: &Path, args: &CheckArgs) -> Result<Judged, Refused> {
+    let format = match args.format {
+        HistoryFormat::Auto | HistoryFormat::Firedrill => None,
+        HistoryFormat::Jepsen => Some(messages::read::Format::Jepsen),
+        HistoryFormat::Jsonl => Some(messages::read::Format::JsonLines),
+        _ => return Err(Refused::of(path, "--format: of logs, jepsen or jsonl")),
+    };
+    let read = foreign::read_by(path, |text| messages::read::read(text, format));
+    let read = read.map_err(|e| Refused::of(path, &e.to_string()))?;
+    let began = Instant::now();
+    let finding = messages::finding(&read);
+    Ok(("log", finding, began.elapsed().as_secs_f64()))
+}
+
 fn operations(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judged, Refused> {
     let format = match args.format {
         HistoryFormat::Auto | HistoryFormat::Firedrill => None,
@@ -215,14 +240,18 @@ fn operations(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Judg
     };
     let read = foreign::read(path, format).map_err(|e| Refused::of(path, &e.to_string()))?;
     let (check, of, initial): (Box<dyn Check>, _, _) = match model {
-        HistoryModel::Log => {
-            let why = "--model log: of a drill's own record only";
-            return Err(Refused::of(path, why));
-        }
         HistoryModel::Queue => (Box::new(Fifo), "queue", None),
         HistoryModel::Bank => {
             let total = args.initial.map_or(Total::OfFirst, Total::Known);
             (Box::new(Bank { total }), "bank", None)
+        }
+        _ if !args.consistency_model.is_empty() => {
+            if args.initial.is_some() {
+                let why = "--initial: registers that are judged by sessions begin with nothing";
+                return Err(Refused::of(path, why));
+            }
+            let guarantees = args.consistency_model.iter().filter_map(|name| Guarantee::of(name));
+            (Box::new(Sessions(guarantees.collect())), "register", None)
         }
         _ => {
             // Nobody holds a lock at first.

@@ -251,6 +251,13 @@ impl Rules<'_> {
             if let Err(why) = check.fits(model) {
                 self.refuse(check.place, why, None);
             }
+            if let Spec::Sessions(spec) = &check.value
+                && spec.guarantees.is_empty()
+            {
+                let message = "`sessions` asks for no guarantee".to_string();
+                let help = "give some, such as `guarantees: [read-your-writes]`".to_string();
+                self.refuse(check.place, message, Some(help));
+            }
         }
         let followed = |check: &At<Spec>| matches!(check.value, Spec::Linearizable | Spec::Log);
         if let Some(fast) = self.scenario.fail_fast.filter(|fast| fast.value)
