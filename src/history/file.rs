@@ -6,16 +6,17 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use super::packed::open;
 use super::{
     Call, End, FaultSpan, Header, LoadSpan, NodeEvent, Operation, Outcome, Process, Record, Stage,
-    Steady, Time,
+    Steady, Time, told,
 };
 use crate::inventory::NodeId;
 
@@ -209,14 +210,10 @@ pub struct Invocation {
     pub call: Call,
 }
 
-/// Reads a record back, from `path` or from `path` with `.zst` behind it.
+/// Reads a record back, compressed or not.
 pub fn read(path: &Path) -> Result<Record, HistoryError> {
-    let io = |source| HistoryError::Io { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(io)?;
-    match path.extension().is_some_and(|e| e == "zst") {
-        true => parse(path, BufReader::new(zstd::Decoder::new(file).map_err(io)?)),
-        false => parse(path, BufReader::new(file)),
-    }
+    let text = open(path);
+    parse(path, text.map_err(|source| HistoryError::Io { path: path.to_path_buf(), source })?)
 }
 
 /// Replaces a history by its compressed form, `FILE.zst`; the original goes only when that is complete.
@@ -269,9 +266,12 @@ pub fn write_lines(record: &Record, out: &mut dyn Write) -> std::io::Result<()> 
     out.flush()
 }
 
-fn parse<R: Read>(path: &Path, mut input: BufReader<R>) -> Result<Record, HistoryError> {
-    let bad =
-        |line: usize, why: String| HistoryError::Format { path: path.to_path_buf(), line, why };
+fn parse(path: &Path, mut input: impl BufRead) -> Result<Record, HistoryError> {
+    let bad = |line: usize, why: String| HistoryError::Format {
+        path: path.to_path_buf(),
+        line,
+        why: told::plain(&why),
+    };
     let mut record: Option<Record> = None;
     let mut shared = Shared::default();
     let (mut text, mut number) = (vec![], 0);
@@ -285,7 +285,7 @@ fn parse<R: Read>(path: &Path, mut input: BufReader<R>) -> Result<Record, Histor
         }
         number += 1;
         let line = serde_json::from_slice(&text)
-            .map_err(|e| bad(number, format!("not a line of a history: {e}")))?;
+            .map_err(|e| bad(number, format!("not a line of a history: {}", told::of_json(&e))))?;
         match (&mut record, line) {
             (None, Line::Firedrill { version, header }) => {
                 if version > VERSION {

@@ -6,8 +6,10 @@ pub mod file;
 pub mod foreign;
 mod noticed;
 mod operation;
+mod packed;
 mod record;
 mod time;
+mod told;
 pub mod transactions;
 
 pub use noticed::Noticed;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{Foreign, Wrong, begun};
-use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Time};
+use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Time, told};
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Line<'a> {
@@ -109,7 +109,7 @@ pub fn read(mut text: impl BufRead) -> Result<Foreign, Wrong> {
         }
         let one = match plain(&line) {
             Some(one) => one,
-            None => serde_json::from_slice(&line).map_err(|e| wrong(e.to_string()))?,
+            None => serde_json::from_slice(&line).map_err(|e| wrong(told::of_json(&e)))?,
         };
         let operation = operation(&one, operations.len(), &unknown).map_err(wrong)?;
         operations.push(operation);

@@ -1,5 +1,4 @@
-//! Histories that others recorded, read for what they are: operations, from call to return. Zstandard and gzip are seen
-//! through.
+//! Histories that others recorded, read for what they are: operations, from call to return.
 //!
 //! Pure but for the reading itself. Deliberately absent: what a drill records besides, and any judgement.
 
@@ -9,10 +8,11 @@ mod jepsen;
 mod jsonl;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
+use super::packed::open;
+use super::told;
 use super::transactions::{self, Transactions};
 use super::{Call, Operation, Outcome, Process, Stage, Time};
 
@@ -74,6 +74,16 @@ pub enum ForeignError {
     },
 }
 
+impl ForeignError {
+    fn text(path: &Path, Wrong { line, why }: Wrong) -> ForeignError {
+        ForeignError::Text { file: path.display().to_string(), line, why: told::plain(&why) }
+    }
+
+    fn file(path: &Path, why: io::Error) -> ForeignError {
+        ForeignError::File { file: path.display().to_string(), why }
+    }
+}
+
 /// An operation that nothing has ended yet.
 fn begun(id: usize, process: Process, now: Time, call: Call, outcome: Outcome) -> Operation {
     Operation {
@@ -91,31 +101,22 @@ fn begun(id: usize, process: Process, now: Time, call: Call, outcome: Outcome) -
 
 /// Reads a history. `format`: `None` finds it out.
 pub fn read(path: &Path, format: Option<Format>) -> Result<Foreign, ForeignError> {
-    let name = || path.display().to_string();
-    let failed = |why| ForeignError::File { file: name(), why };
-    let wrong = |Wrong { line, why }| ForeignError::Text { file: name(), line, why };
+    let failed = |why| ForeignError::file(path, why);
     let mut text = open(path).map_err(failed)?;
     let format = match format {
-        Some(format) => format,
-        None => match guess(text.fill_buf().map_err(failed)?) {
-            Some(format) => format,
-            None => {
-                let why = "neither JSON lines, nor EDN, nor calls and returns: say which with \
-                           --format";
-                let why = why.to_string();
-                return Err(wrong(Wrong { line: 1, why }));
-            }
-        },
+        Some(format) => Some(format),
+        None => guess(text.fill_buf().map_err(failed)?),
     };
-    match format {
-        Format::JsonLines => jsonl::read(text).map_err(wrong),
-        Format::Calls => calls::read(text).map_err(wrong),
-        Format::Jepsen => {
-            let mut whole = String::new();
-            text.read_to_string(&mut whole).map_err(failed)?;
-            jepsen::read(&whole).map_err(wrong)
+    let read = match format {
+        Some(Format::JsonLines) => jsonl::read(text),
+        Some(Format::Calls) => calls::read(text),
+        Some(Format::Jepsen) => whole(text).and_then(|text| jepsen::read(&text)),
+        None => {
+            let why = "neither JSON lines, nor EDN, nor calls and returns: say which with --format";
+            Err(Wrong { line: 1, why: why.into() })
         }
-    }
+    };
+    read.map_err(|wrong| ForeignError::text(path, wrong))
 }
 
 /// Reads a history of transactions. `format`: `None` finds it out.
@@ -123,12 +124,10 @@ pub fn read_transactions(
     path: &Path,
     format: Option<transactions::Format>,
 ) -> Result<Transactions, ForeignError> {
-    let name = || path.display().to_string();
-    let failed = |why| ForeignError::File { file: name(), why };
+    let failed = |why| ForeignError::file(path, why);
     let mut text = vec![];
     open(path).map_err(failed)?.read_to_end(&mut text).map_err(failed)?;
-    let wrong = |Wrong { line, why }| ForeignError::Text { file: name(), line, why };
-    Transactions::read(&text, format).map_err(wrong)
+    Transactions::read(&text, format).map_err(|wrong| ForeignError::text(path, wrong))
 }
 
 /// Reads a file's text by a reader, whatever it is packed in.
@@ -136,9 +135,8 @@ pub fn read_by<T>(
     path: &Path,
     reader: impl FnOnce(Box<dyn BufRead>) -> Result<T, Wrong>,
 ) -> Result<T, ForeignError> {
-    let name = || path.display().to_string();
-    let text = open(path).map_err(|why| ForeignError::File { file: name(), why })?;
-    reader(text).map_err(|Wrong { line, why }| ForeignError::Text { file: name(), line, why })
+    let text = open(path).map_err(|why| ForeignError::file(path, why))?;
+    reader(text).map_err(|wrong| ForeignError::text(path, wrong))
 }
 
 /// Whether it is a drill's own record, and not somebody else's.
@@ -149,19 +147,16 @@ pub fn is_drill(path: &Path) -> bool {
     open(path).is_ok_and(begin)
 }
 
-/// The file's text, whatever it is packed in.
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    const BUFFER: usize = 1 << 18;
-    let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
-    let magic = file.fill_buf()?;
-    Ok(match magic {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::with_buffer(file)?))
-        }
-        [0x1f, 0x8b, ..] => {
-            Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(file)))
-        }
-        _ => Box::new(file),
+/// A text to its end.
+pub(crate) fn whole(mut text: impl Read) -> Result<String, Wrong> {
+    let mut bytes = vec![];
+    let line = |bytes: &[u8]| 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
+    if let Err(e) = text.read_to_end(&mut bytes) {
+        return Err(Wrong { line: line(&bytes), why: e.to_string() });
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let before = e.as_bytes().get(..e.utf8_error().valid_up_to());
+        Wrong { line: line(before.unwrap_or_default()), why: "it is no UTF-8".into() }
     })
 }
 

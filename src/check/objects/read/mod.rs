@@ -14,7 +14,7 @@ use std::io::{BufRead, Read};
 
 use crate::check::objects::models::{Found, Priority};
 use crate::check::objects::recorded::{History, Recorded};
-use crate::history::foreign::Wrong;
+use crate::history::foreign::{self, Wrong};
 
 /// A longer line is refused.
 const LINE_MAX: u64 = 1 << 20;
@@ -74,13 +74,11 @@ fn guess(begin: &[u8]) -> Option<Format> {
 }
 
 fn whole(text: impl BufRead) -> Result<String, Wrong> {
-    let mut whole = String::new();
-    let failed = |e: std::io::Error| Wrong { line: 1, why: e.to_string() };
-    text.take(TEXT_MAX + 1).read_to_string(&mut whole).map_err(failed)?;
-    if whole.len() as u64 > TEXT_MAX {
-        return Err(Wrong { line: 1, why: format!("longer than {TEXT_MAX} bytes") });
+    let whole = foreign::whole(text.take(TEXT_MAX + 1))?;
+    match whole.len() as u64 > TEXT_MAX {
+        true => Err(Wrong { line: 1, why: format!("longer than {TEXT_MAX} bytes") }),
+        false => Ok(whole),
     }
-    Ok(whole)
 }
 
 /// Hands out lines that say something, each with its number; comments are among them.
