@@ -64,37 +64,51 @@ impl<'a> Edn<'a> {
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// What ends the sequence that was entered.
+    entered: Option<u8>,
 }
 
 impl<'a> Reader<'a> {
     /// From the beginning of a text.
     pub fn new(text: &'a str) -> Reader<'a> {
-        Reader { text, at: 0 }
+        Reader { text, at: 0, entered: None }
     }
 
     /// The line that comes next, from 1.
-    pub fn line(&self) -> usize {
+    fn line(&self) -> usize {
         let before = self.text.as_bytes().get(..self.at).unwrap_or_default();
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    /// How far it has read, in bytes.
-    pub fn place(&self) -> usize {
+    /// Where the next value begins, in bytes.
+    pub fn place(&mut self) -> usize {
+        self.skip();
         self.at
     }
 
-    /// The byte that comes next, but for spaces and comments; `None` at the end.
-    pub fn rest(&mut self) -> Option<u8> {
+    /// Opens the sequence that comes next, if one does: its values are then read one by one.
+    pub fn enter(&mut self) {
         self.skip();
-        self.peek()
+        self.entered = match self.peek() {
+            Some(b'[') => Some(b']'),
+            Some(b'(') => Some(b')'),
+            _ => None,
+        };
+        self.at += usize::from(self.entered.is_some());
     }
 
-    /// Opens the sequence that comes next, if one does: its values are then read one by one.
-    pub fn enter(&mut self) -> bool {
+    /// That nothing follows the last value, but for the end of the sequence that was entered.
+    pub fn end(&mut self) -> Result<(), Wrong> {
         self.skip();
-        let opens = matches!(self.peek(), Some(b'[' | b'('));
-        self.at += usize::from(opens);
-        opens
+        if let Some(end) = self.entered.take() {
+            self.close(end)?;
+            self.skip();
+        }
+        match self.peek() {
+            None => Ok(()),
+            Some(b']' | b')' | b'}') => self.wrong("a bracket that opens nowhere"),
+            Some(_) => self.wrong("something behind the end of the history"),
+        }
     }
 
     /// The next value; `None` at the end of the text, or of the sequence that was entered.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::edn::{Edn, Reader};
-use super::{Foreign, Wrong, begun};
+use super::{Foreign, Wrong, begun, goes_on};
 use crate::history::{Call, Key, Operation, Outcome, Process, Reply, Time};
 
 /// An event as it is written.
@@ -18,6 +18,9 @@ struct Event<'a> {
     process: Process,
     kind: Kind,
     f: &'a str,
+    /// Its place, and when it was, as the text has them.
+    index: Option<i64>,
+    time: Option<i64>,
     value: Edn<'a>,
 }
 
@@ -35,12 +38,15 @@ pub fn read(text: &str) -> Result<Foreign, Wrong> {
     let keyed = is_keyed(&events);
     let mut names = Names { keyed, ..Names::default() };
     let mut operations: Vec<Operation> = Vec::with_capacity(events.len() / 2 + 1);
-    let mut open: HashMap<Process, (usize, usize)> = HashMap::new();
+    let mut open: HashMap<Process, (usize, &Event)> = HashMap::new();
+    let mut last = None;
     for (at, event) in events.iter().enumerate() {
         let wrong = |why: String| Wrong { line: event.line, why };
         let (process, now) = (event.process, Time(at as u64 * 1_000_000));
+        in_order(&mut last, event.index).map_err(wrong)?;
         if event.kind == Kind::Invoke {
-            if let Some((_, line)) = open.insert(process, (operations.len(), event.line)) {
+            if let Some((_, begun)) = open.insert(process, (operations.len(), event)) {
+                let line = begun.line;
                 return Err(wrong(format!(
                     "process {process} invokes before its operation of line {line} has ended"
                 )));
@@ -50,11 +56,12 @@ pub fn read(text: &str) -> Result<Foreign, Wrong> {
             operations.push(begun(operations.len(), process, now, call, open));
             continue;
         }
-        let Some((begun, _)) = open.remove(&process) else {
+        let Some((begun, call)) = open.remove(&process) else {
             return Err(wrong(format!(
                 "process {process} ends an operation that it never invoked"
             )));
         };
+        goes_on(call.time, event.time).map_err(wrong)?;
         let Some(operation) = operations.get_mut(begun) else { continue };
         operation.outcome = match event.kind {
             Kind::Ok => {
@@ -70,34 +77,32 @@ pub fn read(text: &str) -> Result<Foreign, Wrong> {
     Ok(Foreign { operations, keys: names.keys.names })
 }
 
+/// That events stand in the order of their places.
+fn in_order(last: &mut Option<i64>, index: Option<i64>) -> Result<(), String> {
+    let Some(now) = index else { return Ok(()) };
+    match last.replace(now) {
+        Some(before) if now <= before => {
+            Err(format!("index {now} after {before}: the events are not in their order"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn events(text: &str) -> Result<Vec<Event<'_>>, Wrong> {
     let mut reader = Reader::new(text);
     reader.enter();
-    let (mut all, mut seen, mut lines) = (vec![], 0, 1);
+    let (mut all, mut seen, mut line) = (vec![], 0, 1);
     loop {
-        let before = reader.place();
+        let begin = reader.place();
         let Some(value) = reader.value()? else { break };
         // Counted on from the last one: a history has many lines.
-        lines += count(text, seen, before);
-        seen = before;
-        let line = lines + leading(text, before);
+        let between = text.as_bytes().get(seen..begin).unwrap_or_default();
+        line += between.iter().filter(|byte| **byte == b'\n').count();
+        seen = begin;
         all.extend(event(value, line)?);
     }
+    reader.end()?;
     Ok(all)
-}
-
-fn count(text: &str, from: usize, to: usize) -> usize {
-    let part = text.as_bytes().get(from..to).unwrap_or_default();
-    part.iter().filter(|byte| **byte == b'\n').count()
-}
-
-/// The lines between what was read before and what is read next.
-fn leading(text: &str, from: usize) -> usize {
-    let rest = text.as_bytes().get(from..).unwrap_or_default();
-    rest.iter()
-        .take_while(|b| b.is_ascii_whitespace() || **b == b',')
-        .filter(|b| **b == b'\n')
-        .count()
 }
 
 /// `None`: it is nobody's who counts.
@@ -117,6 +122,7 @@ fn event(value: Edn<'_>, line: usize) -> Result<Option<Event<'_>>, Wrong> {
     };
     let Ok(process) = process else { return wrong("a :process that is no number from 0 on") };
     let f = value.get("f").and_then(Edn::word).unwrap_or_default();
+    let [index, time] = ["index", "time"].map(|field| value.get(field).and_then(Edn::int));
     let value = match value {
         Edn::Map(entries) => {
             let own = entries.into_iter().find(|(key, _)| key.word() == Some("value"));
@@ -124,7 +130,7 @@ fn event(value: Edn<'_>, line: usize) -> Result<Option<Event<'_>>, Wrong> {
         }
         _ => Edn::Nil,
     };
-    Ok(Some(Event { line, process, kind, f, value }))
+    Ok(Some(Event { line, process, kind, f, index, time, value }))
 }
 
 /// Whether values are pairs of a key and a value: a read answers one, or a write sets one.

@@ -147,6 +147,16 @@ pub fn is_drill(path: &Path) -> bool {
     open(path).is_ok_and(begin)
 }
 
+/// That an end is not before its beginning, where the text says when they were; -1 says that nobody knows.
+pub(crate) fn goes_on(begun: Option<i64>, end: Option<i64>) -> Result<(), String> {
+    match begun.zip(end) {
+        Some((begun, end)) if (0..begun).contains(&end) => {
+            Err(format!("it returns at {end}, before its call at {begun}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A text to its end.
 pub(crate) fn whole(mut text: impl Read) -> Result<String, Wrong> {
     let mut bytes = vec![];

@@ -58,6 +58,33 @@ impl<'a> Cursor<'a> {
         Err(Wrong { line: self.line(), why: why.into() })
     }
 
+    /// Opens the sequence that comes next, if one does: what ends it.
+    pub fn enter(&mut self) -> Result<Option<u8>, Wrong> {
+        let mut ahead = self.clone();
+        if ahead.token()? != Token::Open {
+            return Ok(None);
+        }
+        *self = ahead;
+        let opened = self.at.checked_sub(1).and_then(|at| self.text.get(at));
+        Ok(opened.map(|byte| match byte {
+            b'[' => b']',
+            b'(' => b')',
+            _ => b'}',
+        }))
+    }
+
+    /// That this is what ends the sequence that was entered, and that nothing follows.
+    pub fn ends(&mut self, found: u8, end: u8) -> Result<(), Wrong> {
+        if found != end {
+            let (end, found) = (char::from(end), char::from(found));
+            return self.wrong(format!("expected `{end}`, found `{found}`"));
+        }
+        match self.token()? {
+            Token::End => Ok(()),
+            _ => self.wrong("something behind the end of the history"),
+        }
+    }
+
     #[inline]
     pub fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use super::cursor::{Cursor, Token};
 use super::micro;
 use super::{Kind, Outcome, Step, Transaction, Transactions, Wrong};
+use crate::history::foreign::goes_on;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -35,26 +36,21 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
     // Of each process, its transactions that have not ended, and when each began by the text.
     let mut open: HashMap<u32, Vec<(usize, Option<i64>)>> = HashMap::new();
     let (mut place, mut last, mut invoked, mut alone) = (0_u64, None, false, None);
-    let mut within = false;
-    let mut began = false;
     let mut told = None;
+    let end = cursor.enter()?;
     loop {
-        let token = cursor.token()?;
-        match token {
-            Token::End if within => return cursor.wrong("it ends before `]`"),
-            Token::End => break,
-            Token::Open if !began => {
-                (within, began) = (true, true);
-                continue;
+        match (cursor.token()?, end) {
+            (Token::End, Some(end)) => {
+                return cursor.wrong(format!("it ends before `{}`", char::from(end)));
             }
-            Token::Close(_) if within => {
-                within = false;
-                continue;
+            (Token::End, None) => break,
+            (Token::Close(found), Some(end)) => {
+                cursor.ends(found, end)?;
+                break;
             }
-            Token::Map => {}
+            (Token::Map, _) => {}
             _ => return cursor.wrong("expected an event: a map with :type, :process and :value"),
         }
-        began = true;
         let steps = all.steps.len();
         let event = event(&mut cursor, &mut all, &mut told)?;
         let Some(process) = event.process else {
@@ -74,7 +70,7 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
         let now = place;
         place += 1;
         let Type::End(outcome) = event.kind else {
-            if let Some(line) = alone {
+            if let Some((process, line)) = alone {
                 return Err(wrong(never(process, line)));
             }
             invoked = true;
@@ -85,7 +81,7 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
         };
         let returned = (outcome != Outcome::Info).then_some(now);
         if !invoked {
-            alone = alone.or(Some(event.line));
+            alone = alone.or(Some((process, event.line)));
             let txn = Transaction::new(process, now, returned, outcome);
             all.txns.push(Transaction { line, from, to, ..txn });
             continue;
@@ -100,12 +96,7 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
             return Err(wrong(never(process, event.line)));
         };
         let (at, begun) = waiting.remove(i);
-        if let (Some(begun), Some(end)) = (begun, event.time)
-            && 0 <= end
-            && end < begun
-        {
-            return Err(wrong(format!("it returns at {end}, before its call at {begun}")));
-        }
+        goes_on(begun, event.time).map_err(wrong)?;
         let Some(txn) = all.txns.get_mut(at) else { continue };
         txn.returned = returned;
         txn.outcome = outcome;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::Wrong;
 use crate::history::foreign::edn::{Edn, Reader};
+use crate::history::foreign::goes_on;
 
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +35,14 @@ pub(super) struct Pair<'a> {
 /// Reads them, in the order of their calls. Whoever is no client (`:nemesis`) is left out.
 pub(super) fn read(text: &str) -> Result<Vec<Pair<'_>>, Wrong> {
     let mut reader = Reader::new(text);
-    let is_one = reader.enter();
+    reader.enter();
     let (mut pairs, mut open): (Vec<Pair>, HashMap<u64, usize>) = Default::default();
     let (mut line, mut counted, mut now, mut index) = (1, 0, 0, None);
     loop {
-        let from = reader.place();
+        let begin = reader.place();
         let Some(value) = reader.value()? else { break };
-        // To the first letter of the event, counted on from the last one.
-        let bytes = text.as_bytes();
-        let blank = bytes.get(from..).unwrap_or_default().iter();
-        let begin = from + blank.take_while(|b| b.is_ascii_whitespace() || **b == b',').count();
-        let between = bytes.get(counted..begin).unwrap_or_default();
+        // Counted on from the last one.
+        let between = text.as_bytes().get(counted..begin).unwrap_or_default();
         line += between.iter().filter(|byte| **byte == b'\n').count();
         counted = begin;
         now += 1;
@@ -85,6 +83,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Pair<'_>>, Wrong> {
         if f != pair.f {
             return wrong(format!("process {process} ends `{f}`, but invoked `{}`", pair.f));
         }
+        let time = |event: &Edn| event.get("time").and_then(Edn::int);
+        if let Err(why) = goes_on(time(&pair.call), time(&value)) {
+            return wrong(why);
+        }
         pair.end = match kind {
             "ok" => End::Ok,
             "fail" => End::Fail,
@@ -93,10 +95,6 @@ pub(super) fn read(text: &str) -> Result<Vec<Pair<'_>>, Wrong> {
         pair.returned = (pair.end == End::Ok).then_some(now);
         pair.done = Some(value);
     }
-    match reader.rest() {
-        Some(b']' | b')') if is_one => Ok(pairs),
-        None if !is_one => Ok(pairs),
-        None => Err(Wrong { line: reader.line(), why: "it ends before its bracket does".into() }),
-        Some(_) => Err(Wrong { line: reader.line(), why: "a bracket that opens nowhere".into() }),
-    }
+    reader.end()?;
+    Ok(pairs)
 }

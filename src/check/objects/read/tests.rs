@@ -181,7 +181,7 @@ fn mistakes_in_jepsens_histories_are_told_with_their_line() {
         told(&format!("{invoke}{{:type :ok, :process 0, :f :release}}")),
         "2: process 0 ends `release`, but invoked `acquire`"
     );
-    assert_eq!(told(&format!("[{invoke}")), "2: it ends before its bracket does");
+    assert_eq!(told(&format!("[{invoke}")), "2: it ends before `]`");
     assert!(told(&format!("{invoke}]")).starts_with("2: a bracket"));
     assert!(told("{:a 1}").starts_with("1: expected a map with :type"));
     assert!(told("{:process 0, :type :invoke, :f :sing}").starts_with("1: no lock"));
