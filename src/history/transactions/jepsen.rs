@@ -13,6 +13,9 @@ use super::micro;
 use super::{Kind, Outcome, Step, Transaction, Transactions, Wrong};
 use crate::history::foreign::goes_on;
 
+/// A process has one transaction open, or a few; what ends is looked for among all of them.
+const OPEN_MAX: usize = 1000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     Invoke,
@@ -74,7 +77,11 @@ pub fn read(text: &[u8]) -> Result<Transactions, Wrong> {
                 return Err(wrong(never(process, line)));
             }
             invoked = true;
-            open.entry(process).or_default().push((all.txns.len(), event.time));
+            let waiting = open.entry(process).or_default();
+            if waiting.len() >= OPEN_MAX {
+                return Err(wrong(format!("process {process} has {OPEN_MAX} transactions open")));
+            }
+            waiting.push((all.txns.len(), event.time));
             let txn = Transaction::new(process, now, None, Outcome::Info);
             all.txns.push(Transaction { line, from, to, ..txn });
             continue;
