@@ -38,7 +38,7 @@ fn header() -> Header {
 
 fn write(key: u32, value: i64, at: u64) -> Invocation {
     Invocation {
-        process: 0,
+        process: key,
         node: Some("n1".into()),
         intended: Time(at),
         invoked: Time(at + 1),

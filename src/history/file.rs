@@ -4,7 +4,7 @@
 //! acknowledged before the runner was killed is in the file (a process's death loses no page-cache data).
 //! A last line that was cut in the middle is ignored. A file that ends in `.zst` is compressed by zstd.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -304,17 +304,43 @@ fn parse(path: &Path, mut input: impl BufRead) -> Result<Record, HistoryError> {
             }
         }
     }
-    record.ok_or_else(|| bad(1, "the file is empty: the drill died before it began".into()))
+    let none = || bad(1, "the file is empty: the drill died before it began".into());
+    record.map(|record| shared.ordered(record)).ok_or_else(none)
 }
 
-/// Names and reasons recur in every line: each is kept once, or a long history would be mostly these.
+/// Names and reasons recur in every line: each is kept once, or a long history would be mostly these. And what is known
+/// of operations beside the record: which of each process has not returned.
 #[derive(Default)]
 struct Shared {
+    open: HashMap<Process, u64>,
+    /// Operations whose line came behind that of a later one: few, in what a drill writes.
+    late: BTreeMap<u64, Operation>,
     nodes: HashSet<NodeId>,
     reasons: HashSet<Arc<str>>,
 }
 
 impl Shared {
+    /// The operation of this number.
+    fn find<'a>(&'a mut self, record: &'a mut Record, id: u64) -> Option<&'a mut Operation> {
+        match record.operations.binary_search_by_key(&id, |o| o.id) {
+            Ok(at) => record.operations.get_mut(at),
+            Err(_) => self.late.get_mut(&id),
+        }
+    }
+    fn add(&mut self, record: &mut Record, operation: Operation) {
+        match record.operations.last() {
+            Some(last) if last.id > operation.id => drop(self.late.insert(operation.id, operation)),
+            _ => record.operations.push(operation),
+        }
+    }
+    /// With all operations in the order of their numbers.
+    fn ordered(self, mut record: Record) -> Record {
+        if !self.late.is_empty() {
+            record.operations.extend(self.late.into_values());
+            record.operations.sort_unstable_by_key(|o| o.id);
+        }
+        record
+    }
     fn node(&mut self, node: NodeId) -> NodeId {
         match self.nodes.get(&node) {
             Some(known) => known.clone(),
@@ -346,9 +372,12 @@ fn add(record: &mut Record, shared: &mut Shared, line: Line) -> Result<(), Strin
     match line {
         Line::Firedrill { .. } => return Err("a second header".into()),
         Line::Invoke(Invoke { id, p, n, s, t, stage, c }) => {
-            let place = record.operations.partition_point(|o| o.id < id);
-            if record.operations.get(place).is_some_and(|o| o.id == id) {
+            if shared.find(record, id).is_some() {
                 return Err(format!("operation {id} is invoked twice"));
+            }
+            if let Some(before) = shared.open.insert(p, id) {
+                let why = format!("process {p} invokes before its operation {before} has returned");
+                return Err(why);
             }
             let outcome = shared.outcome(Outcome::Unknown(NO_OUTCOME.into()));
             let operation = Operation {
@@ -362,18 +391,9 @@ fn add(record: &mut Record, shared: &mut Shared, line: Line) -> Result<(), Strin
                 call: c,
                 outcome,
             };
-            record.operations.insert(place, operation);
+            shared.add(record, operation);
         }
-        Line::Return(Return { id, t, o }) => {
-            let found = record.operations.binary_search_by_key(&id, |o| o.id);
-            let at = found.map_err(|_| format!("operation {id} returns, and was never invoked"))?;
-            let operation = &mut record.operations[at];
-            if operation.returned.is_some() {
-                return Err(format!("operation {id} returns twice"));
-            }
-            operation.returned = Some(t);
-            operation.outcome = shared.outcome(o);
-        }
+        Line::Return(returned) => returns(record, shared, returned)?,
         Line::Dropped(at) => record.dropped.push(at),
         Line::Fault(span) => match record.faults.iter_mut().find(|f| f.id == span.id) {
             Some(known) => *known = *span,
@@ -384,5 +404,25 @@ fn add(record: &mut Record, shared: &mut Shared, line: Line) -> Result<(), Strin
         Line::Steady(steady) => record.steady = Some(steady),
         Line::End(end) => record.end = Some(end),
     }
+    Ok(())
+}
+
+fn returns(record: &mut Record, shared: &mut Shared, line: Return) -> Result<(), String> {
+    let Return { id, t, o } = line;
+    let outcome = shared.outcome(o);
+    let Some(operation) = shared.find(record, id) else {
+        return Err(format!("operation {id} returns, and was never invoked"));
+    };
+    if operation.returned.is_some() {
+        return Err(format!("operation {id} returns twice"));
+    }
+    if t < operation.invoked {
+        let (end, begun) = (t.0, operation.invoked.0);
+        return Err(format!("operation {id} returns at {end}, before its call at {begun}"));
+    }
+    operation.returned = Some(t);
+    operation.outcome = outcome;
+    let process = operation.process;
+    shared.open.remove(&process);
     Ok(())
 }
