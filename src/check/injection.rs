@@ -6,7 +6,7 @@ use crate::history::{Change, FaultSpan};
 
 /// The two cases of a fault: its injection and its heal.
 pub fn cases(fault: &FaultSpan) -> [Case; 2] {
-    let name = format!("fault {} {}", fault.id + 1, fault.fault);
+    let name = format!("fault {} {}", fault.number(), fault.fault);
     let injected = case(fault, format!("{name}: injected"), CaseKind::Injection, &fault.injected);
     let healed = case(fault, format!("{name}: healed"), CaseKind::Heal, &fault.healed);
     [injected, healed]

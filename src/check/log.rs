@@ -95,7 +95,8 @@ impl<'a> OneLog<'a> {
         let acks = self.appends.iter().filter_map(|(m, (o, at))| at.map(|at| (at, *m, *o)));
         let mut all: Vec<_> = acks.collect();
         for (read, from, messages) in &self.reads {
-            all.extend(messages.iter().zip(*from..).map(|(m, at)| (at, *m, *read)));
+            let at = |i: usize| from.saturating_add(i as u64);
+            all.extend(messages.iter().enumerate().map(|(i, m)| (at(i), *m, *read)));
         }
         all.sort_unstable_by_key(|(at, m, o)| (*at, *m, o.id));
         all.dedup_by_key(|(at, m, _)| (*at, *m));

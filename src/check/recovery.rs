@@ -44,7 +44,7 @@ impl Check for Recovery {
             return Finding::inconclusive("the clients invoked no operation: there is no figure");
         };
         let wanted = |f: &&FaultSpan| {
-            let number = (f.id + 1).to_string();
+            let number = f.number().to_string();
             self.0.fault.as_ref().is_none_or(|w| *w == f.fault || *w == number)
         };
         let outages = service::outages(&load, Rule::of(&self.0).window);
@@ -62,7 +62,7 @@ impl Check for Recovery {
 
 impl Recovery {
     fn one(&self, load: &Load, outages: &[Outage], fault: &FaultSpan) -> One {
-        let name = format!("fault{}", fault.id + 1);
+        let name = format!("fault{}", fault.number());
         let words = tell::fault(fault);
         let none = |why: &str| One {
             name: name.clone(),

@@ -90,7 +90,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn one(&self, fault: &FaultSpan) -> One {
         let one = |verdict, line: String, wanting| One {
-            name: format!("fault{}", fault.id + 1),
+            name: format!("fault{}", fault.number()),
             verdict,
             line: format!("{}: {line}", tell::fault(fault)),
             took: None,

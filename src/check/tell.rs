@@ -54,7 +54,7 @@ fn line(o: &Operation, fault: Option<&FaultSpan>, known: bool) -> String {
     }
     text += &format!("  {}: {}", call(&o.call), outcome(&o.outcome));
     match fault {
-        Some(fault) if known => text += &format!("  (fault {})", fault.id + 1),
+        Some(fault) if known => text += &format!("  (fault {})", fault.number()),
         Some(fault) => text += &format!("  (during {})", self::fault(fault)),
         None => {}
     }
@@ -63,7 +63,7 @@ fn line(o: &Operation, fault: Option<&FaultSpan>, known: bool) -> String {
 
 /// A fault with its number: `fault 1: kill n1, n2`.
 pub fn fault(fault: &FaultSpan) -> String {
-    format!("fault {}: {}", fault.id + 1, fault.what)
+    format!("fault {}: {}", fault.number(), fault.what)
 }
 
 /// The first fault that was in effect at some instant of the operation.

@@ -146,6 +146,13 @@ pub struct FaultSpan {
     pub healed: Option<Change>,
 }
 
+impl FaultSpan {
+    /// Its place in the plan as people count, from 1.
+    pub fn number(&self) -> u64 {
+        u64::from(self.id) + 1
+    }
+}
+
 /// A change of conditions, measured: an injection or a heal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {

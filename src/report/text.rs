@@ -137,7 +137,7 @@ fn timeline_of(run: &RunReport, most: usize) -> String {
 }
 
 fn fault_rows(fault: &FaultReport, most: usize) -> Vec<(f64, String, Vec<String>)> {
-    let name = format!("fault {}: {}", fault.id + 1, one_line(&fault.what));
+    let name = format!("fault {}: {}", u64::from(fault.id) + 1, one_line(&fault.what));
     let mut rows = vec![];
     for (change, verb) in [(&fault.injected, "injected"), (&fault.healed, "healed")] {
         let Some(change) = change else { continue };
