@@ -208,21 +208,25 @@ impl Recorded {
             let Source { process, line } =
                 self.sources.get(*place).copied().unwrap_or(Source { process: 0, line: 0 });
             let to = op.returned.map_or("?".to_string(), |returned| returned.to_string());
-            let call = self.named(format!("{:?}", op.call));
+            let call = self.named(&format!("{:?}", op.call));
             format!("line {line}, process {process}, {} to {to}: {call}", op.invoked)
         });
         std::iter::once(head).chain(told).collect()
     }
 
-    /// With the names of values that are no numbers.
-    fn named(&self, mut text: String) -> String {
-        while let Some(at) = text.find("-92233720368") {
-            let digits = text[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
-            let number = text[at..at + 1 + digits].parse::<i64>();
-            let place = number.ok().and_then(|n| usize::try_from(n.wrapping_sub(i64::MIN)).ok());
-            let Some(name) = place.and_then(|place| self.names.get(place)) else { break };
-            text.replace_range(at..at + 1 + digits, name);
+    /// With the names of values that are no numbers. A name may look like such a number itself.
+    fn named(&self, text: &str) -> String {
+        let (mut named, mut rest) = (String::new(), text);
+        while let Some(at) = rest.find("-92233720368") {
+            let (before, from) = rest.split_at(at);
+            let digits = from.bytes().skip(1).take_while(u8::is_ascii_digit).count();
+            let (number, behind) = from.split_at(1 + digits);
+            let place = number.parse::<i64>().ok().map(|n| n.wrapping_sub(i64::MIN));
+            let name = place.and_then(|n| self.names.get(usize::try_from(n).ok()?));
+            named += before;
+            named += name.map_or(number, String::as_str);
+            rest = behind;
         }
-        text
+        named + rest
     }
 }

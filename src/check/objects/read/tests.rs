@@ -134,6 +134,16 @@ fn stores_are_read_and_judged_key_by_key() {
 }
 
 #[test]
+fn a_name_may_look_like_the_number_of_one() {
+    let name = "x-9223372036854775808";
+    let text = format!("[1] call push({name})\n[1] return\n[2] call pop\n[2] return empty\n");
+    let read = good(&text);
+    let Answer::No(at) = read.history.judge(STEPS) else { panic!("{read:?}") };
+    let told = read.evidence(at, STEPS).join("\n");
+    assert!(told.contains(&format!("Put({name})")), "{told}");
+}
+
+#[test]
 fn jepsens_histories_tell_what_they_are_of() {
     let event = |process: u64, kind: &str, f: &str, value: &str| {
         format!("{{:process {process}, :type :{kind}, :f :{f}, :value {value}}}\n")
