@@ -90,7 +90,7 @@ impl<'a> OneLog<'a> {
         self.appends.is_empty() || self.reads.iter().any(|(o, ..)| o.invoked > last)
     }
 
-    /// Every claim that a message stands at an offset.
+    /// Every claim that a message stands at an offset: of several, the one that was made first.
     fn claims(&self) -> Vec<(u64, Message, &'a Operation)> {
         let acks = self.appends.iter().filter_map(|(m, (o, at))| at.map(|at| (at, *m, *o)));
         let mut all: Vec<_> = acks.collect();
@@ -98,7 +98,7 @@ impl<'a> OneLog<'a> {
             let at = |i: usize| from.saturating_add(i as u64);
             all.extend(messages.iter().enumerate().map(|(i, m)| (at(i), *m, *read)));
         }
-        all.sort_unstable_by_key(|(at, m, o)| (*at, *m, o.id));
+        all.sort_unstable_by_key(|(at, m, o)| (*at, *m, settled(o), o.id));
         all.dedup_by_key(|(at, m, _)| (*at, *m));
         all
     }
