@@ -134,7 +134,7 @@ impl Check for Queue {
 
     fn check(&self, record: &Record) -> Finding {
         let queues = gather(record);
-        if queues.values().all(|q| q.enqueues.is_empty()) {
+        if queues.values().all(|q| q.enqueues.is_empty() && q.dequeues.is_empty()) {
             return Finding::inconclusive("nothing was ever enqueued");
         }
         let (mut wrong, mut lines, mut undrained) = (vec![], vec![], vec![]);
