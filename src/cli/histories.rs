@@ -107,8 +107,9 @@ fn wanted(path: &Path, model: HistoryModel, args: &CheckArgs) -> Result<Option<W
         }
         _ => {
             let models = "list-append, rw-register, txn";
-            let what = "--consistency-model (but for session guarantees of registers), --anomaly and --assume";
-            return refused(format!("{what} are of {models} only"));
+            let what = "--consistency-model, --anomaly and --assume";
+            let but = "but for session guarantees, which are of register";
+            return refused(format!("{what} are of {models} only, {but}"));
         }
     };
     let unknown = |what: &str, name: &str, known: Vec<&str>| {

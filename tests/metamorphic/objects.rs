@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use firedrill::check::Verdict;
 use firedrill::check::objects::models::{
     self, Access, ContainerCall, CounterCall, Found, SetCall, TextCall,
 };
 use firedrill::check::objects::recorded::History;
 use firedrill::check::objects::{Answer, Op};
+use firedrill::check::{Budget, Verdict};
 
 use crate::history::{Chance, End, Event, Rename, Subject};
 
@@ -31,7 +31,7 @@ fn ops<C: Clone>(history: &[Event<C>], unknown: impl Fn(&C) -> Option<C>) -> Vec
 }
 
 fn verdict(history: History) -> Verdict {
-    match history.judge(STEPS) {
+    match history.judge(&mut Budget::of_steps(STEPS)) {
         Answer::Yes => Verdict::Pass,
         Answer::No(_) => Verdict::Fail,
         Answer::GaveUp(_) => Verdict::Inconclusive,

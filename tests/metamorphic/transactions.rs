@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use firedrill::check::Budget;
 use firedrill::check::Verdict;
 use firedrill::check::isolation::{self, Level, Model, Options, Wanted, Workload};
 use firedrill::history::transactions::{Action, Name, Outcome, Transaction, Transactions};
@@ -196,7 +197,7 @@ impl Subject for Registers {
     }
     fn judge(&self, history: &[Event<Call>]) -> Verdict {
         let wanted = match self.level {
-            Some(level) => Wanted::Level(level),
+            Some(level) => Wanted::Level(level, Budget::default()),
             None => Wanted::Models(Workload::RwRegister, Options::model(Model::StrongSerializable)),
         };
         isolation::finding(&transactions(history, false), &wanted).verdict

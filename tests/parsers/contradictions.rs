@@ -212,7 +212,7 @@ const TXN_JEPSEN: &[(&str, &str)] = &[
     ),
     ("[{:type :invoke :process 7 :value []}\n)", "2: expected `]`, found `)`"),
     ("{:type :invoke :process 7}", "1: an event without micro-operations as its :value"),
-    ("{:type :invoke :value []}", "1: an event without :process"),
+    ("{:type :invoke :process 7 :value []}\n{:type :ok :value []}", "2: an event without :process"),
     ("{:type :invoke :process -7 :value []}", "1: a :process that is no number from 0 on"),
     (
         "\n{:process 7 :value []}",

@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use firedrill::check::isolation::{self, Level, Model, Options, Wanted, Workload};
-use firedrill::check::{Bank, Check, Fifo, Finding, Linearizable, Spec, Total, judge, objects};
+use firedrill::check::messages;
+use firedrill::check::sessions::{Guarantee, Sessions};
+use firedrill::check::{
+    Bank, Budget, Check, Fifo, Finding, Linearizable, Spec, Total, judge, objects,
+};
 use firedrill::history::foreign::{self, ForeignError};
 use firedrill::history::{Operation, Record, file, transactions};
 
@@ -16,6 +20,7 @@ pub enum Way {
     Operations(Option<foreign::Format>),
     Transactions(Option<transactions::Format>),
     Object(Option<objects::Format>),
+    Logs(Option<messages::read::Format>),
     /// A drill's own history.
     Record,
 }
@@ -26,6 +31,7 @@ impl Way {
             Way::Operations(_) => Way::Operations(None),
             Way::Transactions(_) => Way::Transactions(None),
             Way::Object(_) => Way::Object(None),
+            Way::Logs(_) => Way::Logs(None),
             Way::Record => Way::Record,
         }
     }
@@ -61,9 +67,15 @@ pub fn read(way: Way, path: &Path) -> Came {
             Err(e) => refused(e),
         },
         Way::Object(format) => match foreign::read_by(path, |text| objects::read(text, format)) {
-            Ok(read) => Came::Read(vec![objects::finding(&read, STEPS)]),
+            Ok(read) => Came::Read(vec![objects::finding(&read, Budget::of_steps(STEPS))]),
             Err(e) => refused(e),
         },
+        Way::Logs(format) => {
+            match foreign::read_by(path, |text| messages::read::read(text, format)) {
+                Ok(read) => Came::Read(vec![messages::finding(&read)]),
+                Err(e) => refused(e),
+            }
+        }
         Way::Record => match file::read(path) {
             Ok(record) => Came::Read(drilled(&record)),
             Err(e) => {
@@ -79,9 +91,12 @@ pub fn read(way: Way, path: &Path) -> Came {
 
 fn operations(operations: Vec<Operation>) -> Vec<Finding> {
     let record = Record::of_operations("register", operations);
-    let checks: [&dyn Check; 5] = [
-        &Linearizable { steps: STEPS, initial: None },
-        &Linearizable { steps: STEPS, initial: Some(0) },
+    let budget = Budget::of_steps(STEPS);
+    let sessions = Sessions(Guarantee::ALL.to_vec());
+    let checks: [&dyn Check; 6] = [
+        &Linearizable { budget, initial: None },
+        &Linearizable { budget, initial: Some(0) },
+        &sessions,
         &Fifo,
         &Bank { total: Total::OfFirst },
         &Bank { total: Total::Known(i64::MIN) },
@@ -94,7 +109,8 @@ fn isolated(read: &transactions::Transactions) -> Vec<Finding> {
     let models =
         [Workload::ListAppend, Workload::RwRegister].map(|w| Wanted::Models(w, strict.clone()));
     let levels = [Level::ReadCommitted, Level::ReadAtomic, Level::Causal, Level::SnapshotIsolation];
-    let all = models.into_iter().chain(levels.map(Wanted::Level));
+    let levels = levels.map(|level| Wanted::Level(level, Budget::default()));
+    let all = models.into_iter().chain(levels).chain([Wanted::NoLongFork]);
     all.map(|wanted| isolation::finding(read, &wanted)).collect()
 }
 

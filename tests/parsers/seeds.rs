@@ -1,6 +1,6 @@
 //! Small valid histories of every format and of every object: what the cases are made from.
 
-use firedrill::check::objects;
+use firedrill::check::{messages, objects};
 use firedrill::history::{foreign, transactions};
 
 use crate::reading::Way;
@@ -39,7 +39,12 @@ const INTERVALS: Way = Way::Object(Some(objects::Format::Intervals));
 const STORE: Way = Way::Object(Some(objects::Format::Store));
 const OBJECT_JEPSEN: Way = Way::Object(Some(objects::Format::Jepsen));
 
+const LOGS_JSONL: Way = Way::Logs(Some(messages::read::Format::JsonLines));
+const LOGS_JEPSEN: Way = Way::Logs(Some(messages::read::Format::Jepsen));
+
 pub const SEEDS: &[Seed] = &[
+    seed("logs, JSON lines", LOGS_JSONL, Cut::Lines, LOGS_LINES),
+    seed("logs, an EDN vector", LOGS_JEPSEN, Cut::Bracket, LOGS_EDN),
     seed("registers, JSON lines", JSONL, Cut::Lines, REGISTERS_JSONL),
     seed("registers, any JSON lines", JSONL, Cut::Lines, REGISTERS_ANY_JSONL),
     seed("queue, JSON lines", JSONL, Cut::Lines, QUEUE_JSONL),
@@ -351,3 +356,19 @@ const LISTS_DRILL: &str = drill!(
 {"r":{"id":1,"t":9,"o":{"ok":{"txn":[[3]]}}}}
 "#
 );
+
+const LOGS_LINES: &str = r#"{"c":1,"k":"x","f":"append","v":7,"off":0,"t0":1,"t1":2,"s":"ok"}
+{"c":1,"k":"x","f":"append","v":8,"off":null,"t0":3,"t1":null,"s":"info"}
+{"c":2,"k":"x","f":"read","from":0,"vs":[7,8],"t0":4,"t1":5,"s":"ok"}
+{"c":3,"k":"x","f":"poll","vs":[[0,7],[1,8]],"t0":6,"t1":7,"s":"ok"}
+"#;
+
+const LOGS_EDN: &str = "[{:type :invoke, :f :send, :process 0, :value [[:send 5 1]], :time 1}
+{:type :ok, :f :send, :process 0, :value [[:send 5 [0 1]]], :time 2}
+{:type :invoke, :f :assign, :process 1, :value [5]}
+{:type :ok, :f :assign, :process 1, :value [5]}
+{:type :invoke, :f :poll, :process 1, :value [[:poll]]}
+{:type :ok, :f :poll, :process 1, :value [[:poll {5 [[0 1]]}]]}
+{:type :invoke, :f :txn, :process 0, :value [[:send 5 2] [:poll]]}
+{:type :info, :f :txn, :process 0, :value [[:send 5 2] [:poll]]}]
+";

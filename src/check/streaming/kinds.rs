@@ -1,5 +1,9 @@
 //! Unknown operations of a register, outside of the states: those of a kind are counted, and of old writes that nobody
-//! asks for only the value is kept and when they were invoked. About 40 bytes for each of these.
+//! asks for, and nobody missed, only the value is kept and when they were invoked: about 40 bytes for each.
+//!
+//! Such old writes are interchangeable but for when they were invoked: one that is used up (it stood where a
+//! compare-and-set missed something else) need not be named before somebody asks for its value. Whether there are
+//! enough of them is Hall's marriage theorem for nested sets.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -200,18 +204,32 @@ impl Kinds {
         (at < self.spent.len()).then(|| self.spent.remove(at))
     }
 
-    /// Whether there are as many old writes as the state used up, each invoked early enough (Hall's condition).
-    pub fn suffice(&self, state: &State) -> bool {
+    /// Whether it is one write since before the window.
+    pub fn is_single(&self, kind: u32) -> bool {
+        self.kinds.get(&kind).is_some_and(|kind| {
+            matches!(kind.action, Action::Write(_)) && kind.settled == 1 && kind.recent.is_empty()
+        })
+    }
+
+    /// How many old writes the state did not use up.
+    pub fn spare(&self, state: &State) -> usize {
+        self.invoked.len().saturating_sub(self.spent.len() + state.junk.len())
+    }
+
+    /// Whether there are as many old writes as the state used up, each invoked early enough (Hall's condition): if not,
+    /// up to where there are too few.
+    pub fn lacks(&self, state: &State) -> Option<u32> {
         let standing = match state.value {
             Value::Junk(until) => Some(until),
             _ => None,
         };
         let up_to = |some: &[u32], until: u32| some.partition_point(|one| *one <= until);
-        let enough = |until: &u32| {
+        let too_few = |until: &u32| {
             let standing = usize::from(standing.is_some_and(|standing| standing <= *until));
             let used = up_to(&self.spent, *until) + up_to(&state.junk, *until) + standing;
-            used <= up_to(&self.invoked, *until)
+            used > up_to(&self.invoked, *until)
         };
-        self.spent.iter().chain(&state.junk).chain(&standing).all(enough)
+        let all = self.spent.iter().chain(&state.junk).chain(&standing).copied();
+        all.filter(too_few).min()
     }
 }

@@ -9,8 +9,8 @@
 //! unknown read is no read, and any other unknown operation may take effect at any instant after its call. What would
 //! take too much memory or time is undecided from then on.
 //!
-//! Memory: of registers by what is in flight, and for each unknown write about 40 bytes, as long as its value is not
-//! seen; of logs see [`log`].
+//! Memory: of registers by what is in flight and what returned since it was called; and for each unknown write about 40
+//! bytes as long as its value is not seen, or 150 where a compare-and-set missed that value. Of logs see [`log`].
 
 mod flights;
 mod kinds;
@@ -73,6 +73,9 @@ pub struct Limits {
     pub set_once: bool,
 }
 
+/// Where so many old unknown writes are to spare, others are not tried instead of one of them.
+const SPARE: usize = 16;
+
 /// What is unknown of a register is put in order after so many returns.
 const TIDY: u32 = 8;
 
@@ -127,6 +130,7 @@ impl Streaming {
                 states: limits.states,
                 steps: limits.steps,
                 once: limits.set_once,
+                spare: SPARE,
                 tidy: TIDY,
             },
             first: limits.initial.map_or(Value::Unset, Value::Is),

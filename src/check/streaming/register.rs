@@ -17,7 +17,7 @@ use foldhash::fast::FixedState;
 
 use super::flights::{Action, Flights};
 use super::kinds::Kinds;
-use super::space::{Exhausted, Space};
+use super::space::{Exhausted, Space, Tally};
 use super::state::{Antichain, Mask, SLOTS, State, Value, bit};
 
 /// What is asked of a register.
@@ -109,9 +109,12 @@ pub(super) struct Register {
     returns: u32,
     /// The highest value that was ever to be set.
     highest: i64,
+    /// Values that a compare-and-set missed which may have been set by then. What stood instead was none of these.
+    missed: HashSet<i64, FixedState>,
     /// Values that were of no use to anybody any more.
     forgotten: HashSet<i64, FixedState>,
     limits: Limits,
+    tally: Tally,
     /// How many states and segments are kept.
     kept: usize,
 }
@@ -125,6 +128,8 @@ pub(super) struct Limits {
     pub steps: u64,
     /// Each value is set once: what no state can come back to is forgotten.
     pub once: bool,
+    /// So many old unknown writes are to spare where others are not tried.
+    pub spare: usize,
     /// What is unknown is put in order after so many returns, and whenever there is more of it.
     pub tidy: u32,
 }
@@ -141,7 +146,9 @@ impl Register {
             invoked: 0,
             returns: 0,
             highest: i64::MIN,
+            missed: HashSet::default(),
             forgotten: HashSet::default(),
+            tally: Tally { steps: 0, skipped: u32::MAX, doubtful: false, spare: limits.spare },
             limits,
             kept: 2,
         }
@@ -205,6 +212,9 @@ impl Register {
         if known != before {
             self.window[segment].calls[flight.call] = known;
             action.and_then(Action::asks).into_iter().for_each(|value| self.recall(value));
+            if let Some(Action::Missed(value)) = action {
+                self.missed.insert(value);
+            }
             self.run(segment)?;
         } else if ends {
             self.run(last)?;
@@ -225,10 +235,10 @@ impl Register {
 
     /// Follows what happened from a segment on, of which it is known what is possible at its beginning.
     fn run(&mut self, from: usize) -> Result<(), Halt> {
-        let mut steps = self.limits.steps;
+        self.tally.steps = self.limits.steps;
         let Some(mut start) = self.keep(from, None) else { return Ok(()) };
         for at in from..self.last() {
-            let next = self.advance(at, &start, &mut steps)?;
+            let next = self.advance(at, &start)?;
             if self.window[at].waiting > 0 {
                 self.keep(at, Some(start));
             }
@@ -250,7 +260,8 @@ impl Register {
     }
 
     /// What is possible at the end of a segment.
-    fn advance(&self, at: usize, start: &Start, steps: &mut u64) -> Result<Start, Halt> {
+    fn advance(&mut self, at: usize, start: &Start) -> Result<Start, Halt> {
+        let tally = &mut self.tally;
         let segment = &self.window[at];
         let mut flights = start.flights.clone();
         let (mut owed, mut free, mut observers) = (0, 0, 0);
@@ -277,12 +288,15 @@ impl Register {
                 state.owed &= !bit(slot);
                 state.free &= !bit(slot);
                 after.add(state);
-            } else if let Err(Exhausted) = space.follow(state, steps, &mut after) {
+            } else if let Err(Exhausted) = space.follow(state, tally, &mut after) {
                 return Err(Halt::GaveUp("too many orders are possible"));
             }
             if after.len() > self.limits.states {
                 return Err(Halt::GaveUp("too much is possible at a time"));
             }
+        }
+        if tally.doubtful {
+            return Err(Halt::GaveUp("too many outcomes are unknown"));
         }
         flights.leave(slot);
         let states = after.into_states();

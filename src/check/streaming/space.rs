@@ -17,6 +17,29 @@ use super::state::{Antichain, Mask, State, Value, bit, slots};
 #[derive(Debug)]
 pub(super) struct Exhausted;
 
+/// What the search took, and what it left out.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// So many states may still be visited.
+    pub steps: u64,
+    /// Where there were old unknown writes to spare, others were not tried instead of one; from here on they might make
+    /// a difference if there come to be too few.
+    pub skipped: u32,
+    /// There came to be too few.
+    pub doubtful: bool,
+    /// So many old unknown writes are to spare where others are not tried.
+    pub spare: usize,
+}
+
+impl Tally {
+    /// Whether a state is possible, as far as old unknown writes go.
+    pub fn allows(&mut self, kinds: &Kinds, state: &State) -> bool {
+        let lacks = kinds.lacks(state);
+        self.doubtful |= lacks.is_some_and(|until| until >= self.skipped);
+        lacks.is_none()
+    }
+}
+
 /// What takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -54,12 +77,12 @@ impl<'a> Space<'a> {
     pub fn follow(
         &mut self,
         state: State,
-        steps: &mut u64,
+        tally: &mut Tally,
         into: &mut Antichain,
     ) -> Result<(), Exhausted> {
         let slot = bit(self.slot);
         if (state.free | state.owed) & slot != 0 {
-            self.explain(&state, steps, into)?;
+            self.explain(&state, tally, into)?;
         }
         if state.owed & slot == 0 {
             into.add(self.past(state));
@@ -79,7 +102,7 @@ impl<'a> Space<'a> {
     fn explain(
         &mut self,
         state: &State,
-        steps: &mut u64,
+        tally: &mut Tally,
         into: &mut Antichain,
     ) -> Result<(), Exhausted> {
         self.met.clear();
@@ -87,21 +110,22 @@ impl<'a> Space<'a> {
         self.want(state);
         self.todo.push(state.clone());
         while let Some(state) = self.todo.pop() {
-            *steps = steps.checked_sub(1).ok_or(Exhausted)?;
+            tally.steps = tally.steps.checked_sub(1).ok_or(Exhausted)?;
             for slot in slots(state.free) {
                 let Some(action) = self.flights.action(slot) else { continue };
                 if let Some(value) = action.applied(state.value) {
-                    self.take_effect(&state, action, value, By::Slot(slot), into);
+                    self.take_effect(&state, action, value, By::Slot(slot), tally, into);
                 }
             }
-            self.unknown(&state, into);
+            self.unknown(&state, tally, into);
         }
         Ok(())
     }
 
     /// Tries unknown operations.
-    fn unknown(&mut self, state: &State, into: &mut Antichain) {
+    fn unknown(&mut self, state: &State, tally: &mut Tally, into: &mut Antichain) {
         let kinds = self.kinds;
+        let spare = kinds.newest_old().filter(|_| kinds.spare(state) > tally.spare);
         let any = self.flights.must_change(state.owed, state.value);
         let some: Vec<u32> = match any {
             true => kinds.all().collect(),
@@ -110,14 +134,19 @@ impl<'a> Space<'a> {
         for kind in some {
             let Some(action) = kinds.action(kind) else { continue };
             let Some(value) = action.applied(state.value) else { continue };
+            let wanted = action.sets().is_some_and(|value| self.wanted.contains(&value));
+            if let (false, Some(newest), true) = (wanted, spare, kinds.is_single(kind)) {
+                tally.skipped = tally.skipped.min(newest);
+                continue;
+            }
             if state.used(kind) < kinds.count(kind, self.now) {
-                self.take_effect(state, action, value, By::Kind(kind), into);
+                self.take_effect(state, action, value, By::Kind(kind), tally, into);
             }
         }
         if let (true, Some(newest)) = (any, kinds.newest_old()) {
             let value = Value::Junk(newest);
             // Only that it is a write matters, not what it writes.
-            self.take_effect(state, Action::Write(0), value, By::Old, into);
+            self.take_effect(state, Action::Write(0), value, By::Old, tally, into);
         }
     }
 
@@ -128,6 +157,7 @@ impl<'a> Space<'a> {
         action: Action,
         value: Value,
         by: By,
+        tally: &mut Tally,
         into: &mut Antichain,
     ) {
         let flights = self.flights;
@@ -162,7 +192,7 @@ impl<'a> Space<'a> {
         }
         match by {
             By::Kind(kind) => after.take(kind),
-            By::Old if !self.kinds.suffice(&after) => return,
+            By::Old if !tally.allows(self.kinds, &after) => return,
             By::Old | By::Slot(_) => {}
         }
         if ends {

@@ -29,12 +29,12 @@ pub fn read(text: &str) -> Result<Messages, Wrong> {
     let mut open: HashMap<u32, Open, RandomState> = HashMap::default();
     let mut lines = Lines { text, seen: 0, line: 1 };
     for at in 0.. {
-        reader.rest();
         let line = lines.at(reader.place());
         let Some(event) = reader.value()? else { break };
         let wrong = |why: String| Wrong { line, why };
         self::event(&mut history, &mut open, event, (line, at)).map_err(wrong)?;
     }
+    reader.end()?;
     for (process, begun) in open {
         let wrong = |why| Wrong { line: begun.line, why };
         let end = operation(process, begun.line, &begun, None, Outcome::Info);

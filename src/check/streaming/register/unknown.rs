@@ -47,6 +47,7 @@ impl Register {
             }
             self.age();
         }
+        self.forget_missed();
         self.spend();
     }
 
@@ -93,7 +94,17 @@ impl Register {
         }
     }
 
-    /// Unknown writes that nobody asks for are told apart no more.
+    /// Values of which no unknown write can be any more.
+    fn forget_missed(&mut self) {
+        if !self.missed.is_empty() {
+            let set: HashSet<i64, FixedState> = self.actions().filter_map(Action::sets).collect();
+            let missed = std::mem::take(&mut self.missed);
+            let may = |value: &i64| set.contains(value) || !self.kinds.setting(*value).is_empty();
+            self.missed = missed.into_iter().filter(may).collect();
+        }
+    }
+
+    /// Unknown writes that nobody asks for, and nobody missed, are told apart no more.
     fn age(&mut self) {
         let single = self.kinds.single_writes();
         if single.is_empty() {
@@ -105,7 +116,8 @@ impl Register {
         self.kinds.lead_to(&mut asked, &[]);
         for (invoked, kind, value) in single {
             let stands = self.states().any(|state| state.value == Value::Is(value));
-            if stands || asked.contains(&value) || self.kinds.is_old(value) {
+            let missed = self.missed.contains(&value);
+            if stands || missed || asked.contains(&value) || self.kinds.is_old(value) {
                 continue;
             }
             self.kinds.age(kind);
@@ -148,13 +160,14 @@ impl Register {
                     into.add(state);
                 });
             }
+            let mut tally = std::mem::take(&mut self.tally);
             self.change(|kinds, state, into| {
                 let early = state.junk.partition_point(|until| *until < invoked);
                 if early < state.junk.len() {
                     let mut used = state.clone();
                     used.junk.remove(early);
                     used.take(kind);
-                    if kinds.suffice(&used) {
+                    if tally.allows(kinds, &used) {
                         into.add(used);
                     }
                 }
@@ -163,14 +176,15 @@ impl Register {
                 {
                     let mut stands = State { value: Value::Is(value), ..state.clone() };
                     stands.take(kind);
-                    if kinds.suffice(&stands) {
+                    if tally.allows(kinds, &stands) {
                         into.add(stands);
                     }
                 }
-                if kinds.suffice(&state) {
+                if tally.allows(kinds, &state) {
                     into.add(state);
                 }
             });
+            self.tally = tally;
         }
     }
 }

@@ -144,6 +144,22 @@ fn what_a_miss_used_up_may_be_asked_for() {
     assert_eq!(told(&ops), Some(6));
 }
 
+/// 1 was missed, so it was 3 that stood before: it is used up.
+#[test]
+fn what_was_missed_did_not_stand() {
+    let mut ops = vec![unknown_write(0, 0, 1), write(1, 1, 2), unknown_write(1, 1, 3)];
+    ops.extend([cas(2, 2, 2, 4, false), cas(2, 3, 2, 5, false), cas(4, 4, 1, 6, false)]);
+    ops.extend([write(5, 5, 7), read(6, 6, Some(3))]);
+    let told = |ops: &[Op]| {
+        let mut streaming = Streaming::default();
+        streaming.limits.tidy = 1;
+        tell(&mut streaming, ops).map(|violation| violation.operation)
+    };
+    assert_eq!(told(&ops), Some(7));
+    ops[7] = read(6, 6, Some(1));
+    assert_eq!(told(&ops), None);
+}
+
 /// A write that may explain a miss is seen, overwritten, and must not be seen again.
 #[test]
 fn what_stands_is_used_up() {
