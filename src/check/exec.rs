@@ -43,6 +43,7 @@ impl Check for Exec {
     fn check(&self, record: &Record) -> Finding {
         match self.run(record) {
             Ok(answer) => Finding {
+                explanations: vec![],
                 verdict: answer.verdict,
                 summary: answer.summary,
                 evidence: answer.evidence,

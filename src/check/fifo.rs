@@ -8,9 +8,11 @@
 //! unknown outcome happened if its element was dequeued, and need not have otherwise. Where an element may have been
 //! taken by a dequeue of unknown outcome, what rests on its not being taken is inconclusive; all else is exact.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::view::{counted, settled};
+use super::objects::Object;
+use super::objects::models::{ContainerCall, Found};
+use super::view::{counted, reply, settled};
 use super::{Check, Finding, tell};
 use crate::history::{Call, Key, Operation, Outcome, Record, Reply};
 
@@ -48,9 +50,15 @@ impl Check for Fifo {
             (Some((key, why, mut culprits)), _) => {
                 culprits.sort_by_key(|o| (o.invoked, o.id));
                 let n = tell::count(culprits.len(), "operation");
+                let calls: Vec<ContainerCall> = culprits.iter().filter_map(|o| call(o)).collect();
+                let drawn = match calls.len() == culprits.len() {
+                    true => tell::drawn(record, &Line, &calls, &culprits),
+                    false => None,
+                };
                 Finding::fail(format!("queue k{key}: {why}"))
                     .with_evidence([format!("{n} that no order explains, out of {operations}:")])
                     .with_evidence(tell::operations(record, culprits))
+                    .with_explanations(drawn)
             }
             (None, Some((key, why))) => Finding::inconclusive(format!("queue k{key}: {why}")),
             (None, None) => {
@@ -61,6 +69,53 @@ impl Check for Fifo {
         };
         finding.with_figure("operations", operations as f64)
     }
+}
+
+/// A queue, for the search for its longest partial linearization.
+struct Line;
+
+impl Object for Line {
+    type State = VecDeque<i64>;
+    type Call = ContainerCall;
+
+    fn first(&self) -> VecDeque<i64> {
+        VecDeque::new()
+    }
+    fn apply(&self, state: &VecDeque<i64>, call: &ContainerCall) -> Option<VecDeque<i64>> {
+        let mut after = state.clone();
+        let front = match call {
+            ContainerCall::Put(element) => {
+                after.push_back(*element);
+                return Some(after);
+            }
+            ContainerCall::Peek(_) => state.front().copied(),
+            ContainerCall::Take(_) => after.pop_front(),
+        };
+        match call {
+            ContainerCall::Take(Found::Value(value)) | ContainerCall::Peek(Found::Value(value)) => {
+                (front == Some(*value)).then_some(after)
+            }
+            ContainerCall::Take(Found::Nothing) | ContainerCall::Peek(Found::Nothing) => {
+                front.is_none().then_some(after)
+            }
+            _ => Some(after),
+        }
+    }
+    fn observes(&self, call: &ContainerCall) -> bool {
+        matches!(call, ContainerCall::Peek(_) | ContainerCall::Take(Found::Nothing))
+    }
+}
+
+fn call(o: &Operation) -> Option<ContainerCall> {
+    Some(match (&o.call, reply(o)) {
+        (Call::Enqueue { element, .. }, _) => ContainerCall::Put(*element),
+        (Call::Dequeue { .. }, Some(Reply::Value(Some(value)))) => {
+            ContainerCall::Take(Found::Value(*value))
+        }
+        (Call::Dequeue { .. }, Some(Reply::Value(None))) => ContainerCall::Take(Found::Nothing),
+        (Call::Dequeue { .. }, None) => ContainerCall::Take(Found::Unknown),
+        _ => return None,
+    })
 }
 
 enum Judged<'a> {

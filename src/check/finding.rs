@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::explanation::Explanation;
+
 /// How a check or a drill came out; a later one is worse, and the worst wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,11 +38,15 @@ pub struct Finding {
     /// Figures for programs, by name with the unit last (`recovery_ms`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub figures: BTreeMap<String, f64>,
+    /// The same as data for a picture, where one helps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanations: Vec<Explanation>,
 }
 
 impl Finding {
     fn of(verdict: Verdict, summary: impl Into<String>) -> Finding {
-        Finding { verdict, summary: summary.into(), evidence: vec![], figures: BTreeMap::new() }
+        let (evidence, figures, explanations) = Default::default();
+        Finding { verdict, summary: summary.into(), evidence, figures, explanations }
     }
     /// What was promised was kept.
     pub fn pass(summary: impl Into<String>) -> Finding {
@@ -58,6 +64,12 @@ impl Finding {
     #[must_use]
     pub fn with_evidence(mut self, lines: impl IntoIterator<Item = String>) -> Finding {
         self.evidence.extend(lines);
+        self
+    }
+    /// With these explanations.
+    #[must_use]
+    pub fn with_explanations(mut self, all: impl IntoIterator<Item = Explanation>) -> Finding {
+        self.explanations.extend(all);
         self
     }
     /// With this figure.

@@ -128,6 +128,7 @@ fn no_check_panics_on_an_empty_record_or_passes_it() {
             "availability" => r#"{"availability": {"at_least": "1%"}}"#.to_string(),
             "latency" => r#"{"latency": {"max": "1s"}}"#.to_string(),
             "exec" => r#"{"exec": {"command": []}}"#.to_string(),
+            "sessions" => r#"{"sessions": {"guarantees": ["causal"]}}"#.to_string(),
             "node-deaths" => continue,
             plain => format!("\"{plain}\""),
         };

@@ -77,6 +77,7 @@ mod convergence;
 mod counter;
 mod credibility;
 mod exec;
+pub mod explanation;
 mod fifo;
 mod finding;
 mod injection;

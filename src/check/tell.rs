@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::explanation::{self, Explanation, timeline};
+use super::objects::Object;
 use crate::history::{Call, FaultSpan, Operation, Outcome, Record, Reply, Stage, Step, Time};
 
 /// At most this many operations are shown; the rest is counted.
@@ -93,6 +95,49 @@ pub fn place(record: &Record, at: Time) -> String {
         Some((f, before)) => format!("{} before {}", millis(before.as_secs_f64() * 1e3), fault(f)),
         None if record.faults.is_empty() => "no fault".into(),
         None => "after the last fault".into(),
+    }
+}
+
+/// Operations that no order of this object explains, to be drawn; `None`: there are too many. `calls`: what each does.
+pub fn drawn<O: Object>(
+    record: &Record,
+    object: &O,
+    calls: &[O::Call],
+    operations: &[&Operation],
+) -> Option<Explanation> {
+    let shown = |o: &&Operation| timeline::Operation {
+        process: o.process.into(),
+        label: label(o),
+        invoked: o.invoked.0,
+        returned: o.returned.filter(|_| o.outcome.is_ok()).map(|t| t.0),
+        line: None,
+    };
+    let faults = record.faults.iter().filter_map(|f| {
+        let from = f.injected.as_ref()?.effective.0;
+        let to = f.healed.as_ref().map(|healed| healed.effective.0);
+        Some(timeline::Fault { name: fault(f), from, to })
+    });
+    let all = operations.iter().map(shown).collect();
+    explanation::drawn(object, calls, all, faults.collect())
+}
+
+/// An operation in a few words: `read: 5`, `write 5`.
+fn label(o: &Operation) -> String {
+    let found = |what: &str| match &o.outcome {
+        Outcome::Ok(Reply::Value(Some(value))) => format!("{what}: {value}"),
+        Outcome::Ok(Reply::Value(None)) => format!("{what}: nothing"),
+        _ => format!("{what}: ?"),
+    };
+    match &o.call {
+        Call::Read { .. } => found("read"),
+        Call::Dequeue { .. } => found("dequeue"),
+        Call::Write { value, .. } => format!("write {value}"),
+        Call::Enqueue { element, .. } => format!("enqueue {element}"),
+        Call::Cas { from, to, .. } => match o.outcome {
+            Outcome::Ok(Reply::Swapped(false)) => format!("set {to} if {from}: it was not"),
+            _ => format!("set {to} if {from}"),
+        },
+        call => self::call(call),
     }
 }
 

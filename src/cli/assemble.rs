@@ -209,7 +209,10 @@ impl Lookout for Followed {
     }
     fn returned(&mut self, id: u64, at: Time, outcome: &Outcome) -> Option<String> {
         let found = self.0.returned(id, at, outcome)?;
-        Some(format!("k{}: {}", found.key, found.words))
+        Some(match found.words.starts_with("register ") {
+            true => found.words,
+            false => format!("log k{}: {}", found.key, found.words),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::inputs::Refused;
 use super::judged::history_in;
 use super::run::{OVERRIDES_FILE, SCENARIO_FILE};
-use super::{CliError, assemble, histories, judged, output, terminal};
+use super::{CliError, assemble, explained, histories, judged, output, terminal};
 use crate::history::file;
 use crate::report::RunReport;
 use crate::scenario::Scenario;
@@ -36,9 +36,10 @@ pub(super) fn check(args: CheckArgs, verbosity: Verbosity) -> Result<Exit, CliEr
     }
     let invalid = refused.then_some(Exit::Invalid);
     let exit = Exit::merge([Exit::of(&reports)].into_iter().chain(invalid));
+    let drawn = args.explain.map_or(Ok(()), |folder| explained::all(&mut reports, &folder));
     let written = output::Outputs::new(args.junit, args.json).write(&reports, exit);
     let summed = output::summary(&reports);
-    Ok(super::worst(exit, shown.and(written).and(summed).err()))
+    Ok(super::worst(exit, shown.and(drawn).and(written).and(summed).err()))
 }
 
 /// One run, judged again.

@@ -50,6 +50,9 @@ pub struct CheckArgs {
     /// Judge by the checks of this scenario [default: the one in the run's folder]
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Draw what is wrong: a page (HTML) and pictures (SVG) for each check that failed, into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub explain: Option<PathBuf>,
     /// Write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

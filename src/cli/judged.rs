@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::assemble::{self, Places};
+use super::explained;
 use super::inputs::Input;
 use crate::check::{self, Budget, Spec};
 use crate::drill::{Ended, HISTORY_FILE};
@@ -28,6 +29,9 @@ pub(super) fn after_drill(input: &Input, places: &Places, ended: &Ended) -> RunR
         Some(Err(e)) => broke_off(input, &format!("the record cannot be read: {e}")),
         None => broke_off(input, "there is no record"),
     };
+    if let Err(why) = explained::pages(&mut report, &places.folder) {
+        tracing::warn!("{why}");
+    }
     report.left_behind = ended.left_behind.clone();
     report.attachment = history_in(&places.folder).map(|history| shown(&history));
     report

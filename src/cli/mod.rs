@@ -10,6 +10,7 @@ mod cluster;
 mod completions;
 mod containers;
 pub mod exit;
+mod explained;
 mod heal;
 mod histories;
 mod image;

@@ -155,6 +155,7 @@ fn case(case: &Case) -> CaseReport {
         summary: case.finding.summary.clone(),
         evidence: case.finding.evidence.clone(),
         figures: finite(&case.finding.figures).map(|(name, v)| (name.clone(), v)).collect(),
+        explanations: case.finding.explanations.clone(),
         seconds: case.seconds,
     }
 }

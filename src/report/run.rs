@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::explanation::Explanation;
 use crate::check::{CaseKind, Finding, Judgement, Verdict};
 use crate::history::Record;
 
@@ -258,6 +259,9 @@ pub struct CaseReport {
     /// Figures by name, with the unit last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub figures: BTreeMap<String, f64>,
+    /// What can be drawn of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanations: Vec<Explanation>,
     /// How long it took, in seconds.
     pub seconds: f64,
 }
@@ -273,6 +277,7 @@ impl CaseReport {
             summary: summary.into(),
             evidence: vec![],
             figures: BTreeMap::new(),
+            explanations: vec![],
             seconds: 0.0,
         }
     }
@@ -307,6 +312,7 @@ impl RunReport {
         let mut own = CaseReport::new(case, status, finding.summary);
         own.kind = CaseKind::Check;
         own.evidence = finding.evidence;
+        own.explanations = finding.explanations;
         own.figures.clone_from(&finding.figures);
         own.seconds = seconds;
         let figures = finding.figures.into_iter();

@@ -168,7 +168,7 @@ drill.yaml:15:5: unknown name `linearisable`
    |
 15 |   - linearisable
    |     ^^^^^^^^^^^^
-   = did you mean `linearizable`? known: linearizable, counter, set, queue, log, bank, list-append, convergence, lost-writes, recovery, redundancy, availability, latency, exec, node-deaths
+   = did you mean `linearizable`? known: linearizable, counter, set, queue, log, bank, sessions, list-append, convergence, lost-writes, recovery, redundancy, availability, latency, exec, node-deaths
 
 drill.yaml:16:1: unknown field `guard`
    |

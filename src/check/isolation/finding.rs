@@ -60,7 +60,8 @@ pub fn finding(history: &Transactions, wanted: &Wanted) -> Finding {
         Verdict::Invalid => {
             let names = words(report.anomalies.iter().map(Anomaly::name));
             let finding = Finding::fail(format!("{names}: {n} are not {}", wanted.name()));
-            finding.with_evidence(lines(&report))
+            let drawn = report.evidence.iter().filter_map(|evidence| evidence.drawn.clone());
+            finding.with_evidence(lines(&report)).with_explanations(drawn.take(SHOWN))
         }
     };
     finding = finding.with_figure("transactions", history.len() as f64);

@@ -8,6 +8,7 @@
 mod anomaly;
 mod closure;
 mod cycles;
+mod drawn;
 mod facts;
 mod finding;
 mod graph;
@@ -42,6 +43,7 @@ use versions::Versions;
 use writes::{Twice, Writes};
 
 use crate::check::Budget;
+use crate::check::explanation::Explanation;
 use crate::history::Time;
 use crate::history::transactions::{Action, Transactions};
 
@@ -103,6 +105,8 @@ pub struct Evidence {
     pub words: Vec<String>,
     /// The transactions, by their numbers.
     pub txns: Vec<u32>,
+    /// A cycle, to be drawn.
+    pub drawn: Option<Explanation>,
 }
 
 /// What was found.
@@ -429,22 +433,24 @@ fn report(
         .map(|f| {
             let own = f.txns.iter().map(|t| who(history, *t)).collect::<Vec<_>>().join(", ");
             let words = vec![format!("{} ({own})", f.words)];
-            Evidence { anomaly: f.anomaly, words, txns: f.txns }
+            Evidence { anomaly: f.anomaly, words, txns: f.txns, drawn: None }
         })
         .collect();
     for Cycle { anomaly, hops } in found.cycles.iter().filter(|c| bad.has(c.anomaly)) {
-        let mut lines = vec![];
+        let (mut lines, mut hows) = (vec![], vec![]);
         for (i, hop) in hops.iter().enumerate() {
             let next = hops[(i + 1) % hops.len()].txn;
-            let how = match hop.label {
+            let how: String = match hop.label {
                 Label::Time => "had ended before the beginning of".into(),
                 Label::Process => "was done by the same process before".into(),
                 label => words(hop.txn, next, label, hop.key),
             };
             lines.push(format!("{} {how} {}", who(history, hop.txn), who(history, next)));
+            hows.push(how);
         }
         let txns = hops.iter().map(|h| h.txn).collect();
-        evidence.push(Evidence { anomaly: *anomaly, words: lines, txns });
+        let drawn = drawn::of(history, *anomaly, hops, &hows);
+        evidence.push(Evidence { anomaly: *anomaly, words: lines, txns, drawn });
     }
     evidence.sort_by_key(|e| (e.anomaly, e.txns.len()));
     let why = why.filter(|_| verdict == Verdict::Unknown);

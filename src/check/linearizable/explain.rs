@@ -1,9 +1,11 @@
 //! Why a register is not linearizable, in words and as a history as small as can be found in bounded time.
 
-use super::prepared::{Action, Op};
+use super::prepared::{Action, Op, Value};
 use super::search::Answer;
 use super::shrink::shrink;
 use super::{Register, judge, tell};
+use crate::check::explanation::Explanation;
+use crate::check::objects::Object;
 use crate::check::{Budget, Finding};
 use crate::history::{Key, Operation, Record};
 
@@ -29,6 +31,35 @@ pub fn finding(
     Finding::fail(format!("register k{key}: {summary}{}", during.unwrap_or_default()))
         .with_evidence([format!("{n} that no order explains, out of {}:", register.ops.len())])
         .with_evidence(tell::operations(record, small.operations.iter().copied()))
+        .with_explanations(drawn(record, &small))
+}
+
+fn drawn(record: &Record, small: &Register) -> Option<Explanation> {
+    let calls: Vec<Action> = small.ops.iter().map(|op| op.action).collect();
+    tell::drawn(record, &Cell, &calls, &small.operations)
+}
+
+/// A register, for the search for its longest partial linearization.
+struct Cell;
+
+impl Object for Cell {
+    type State = Value;
+    type Call = Action;
+
+    fn first(&self) -> Value {
+        0
+    }
+    fn apply(&self, state: &Value, call: &Action) -> Option<Value> {
+        match call {
+            Action::Read(value) => (value == state).then_some(*state),
+            Action::Write(value) => Some(*value),
+            Action::Swap(from, to) => (from == state).then_some(*to),
+            Action::Missed(value) => (value != state).then_some(*state),
+        }
+    }
+    fn observes(&self, call: &Action) -> bool {
+        matches!(call, Action::Read(_) | Action::Missed(_))
+    }
 }
 
 /// Operations of a register that nothing explains: as few as can be found, illegal by themselves.

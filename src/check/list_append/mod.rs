@@ -57,7 +57,9 @@ impl Check for ListAppend {
             let operations = tell::operations(record, txns.operations(anomaly));
             head.chain(anomaly.words.iter().cloned()).chain(operations)
         });
+        let drawn = report.evidence.iter().filter_map(|evidence| evidence.drawn.clone());
         finding
+            .with_explanations(drawn.take(4))
             .with_evidence(lines)
             .with_figure("transactions", txns.taken as f64)
             .with_figure("anomalies", report.evidence.len() as f64)
@@ -66,7 +68,7 @@ impl Check for ListAppend {
 
 /// An anomaly in a line.
 fn summed(anomaly: &Evidence) -> String {
-    let Evidence { anomaly, words, txns } = anomaly;
+    let Evidence { anomaly, words, txns, .. } = anomaly;
     let name = anomaly.told();
     match words.as_slice() {
         [] => name,

@@ -17,8 +17,10 @@ pub fn finding(recorded: &Recorded, budget: Budget) -> Finding {
         Answer::No(at) => {
             let why = "no order of its operations explains what they answered";
             let since = line(at);
+            let shown = recorded.evidence(at, budget.up_to(EVIDENCE_STEPS));
             Finding::fail(format!("{name}: {why}, since the one of line {since} returned"))
-                .with_evidence(recorded.evidence(at, budget.up_to(EVIDENCE_STEPS)))
+                .with_evidence(shown.lines)
+                .with_explanations(shown.drawn)
         }
         Answer::GaveUp(at) => {
             let (why, at) = (budget.reached(&left, "steps"), line(at));

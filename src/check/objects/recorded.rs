@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::evidence::{self, Evidence};
 use super::models::*;
 use super::{Answer, Budget, Object, Op, by_parts, search};
+use crate::check::explanation::{self, Explanation, timeline};
 
 /// The operations, by what they are done to.
 #[derive(Debug, Clone)]
@@ -74,6 +75,15 @@ pub struct Source {
     pub line: usize,
 }
 
+/// Why a history is wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// In lines.
+    pub lines: Vec<String>,
+    /// To be drawn, where it can be.
+    pub drawn: Option<Explanation>,
+}
+
 /// A history, and where each operation was found.
 #[derive(Debug, Clone)]
 pub struct Recorded {
@@ -141,8 +151,8 @@ impl History {
 
 impl Recorded {
     /// Why it is not linearizable, having become so at the return of operation `at`: operations that no order
-    /// explains, a line each, under a line that says how many of how many.
-    pub fn evidence(&self, at: usize, budget: Budget) -> Vec<String> {
+    /// explains, a line each, under a line that says how many of how many; and to be drawn.
+    pub fn evidence(&self, at: usize, budget: Budget) -> Shown {
         match &self.history {
             History::Stack(ops) => self.told(&Stack, ops, at, judge_stack, budget),
             History::Priority(queue, ops) => {
@@ -161,7 +171,7 @@ impl Recorded {
             History::Log(ops) => self.searched(&Log, ops, at, budget),
             History::Store(ops) => {
                 // Of its key alone.
-                let Some(key) = ops.get(at).map(|op| &op.call.0) else { return vec![] };
+                let Some(key) = ops.get(at).map(|op| &op.call.0) else { return Shown::default() };
                 let own = (0..ops.len()).filter(|i| ops[*i].call.0 == *key);
                 let places: Vec<usize> = own.collect();
                 let own: Vec<Op<_>> = places.iter().map(|i| ops[*i].clone()).collect();
@@ -172,14 +182,15 @@ impl Recorded {
                     sources: sources.collect(),
                     names: vec![],
                 };
-                let mut lines = part.searched(&Text, &texts(&own), at, budget);
-                lines.iter_mut().take(1).for_each(|line| *line = format!("key {key:?}: {line}"));
-                lines
+                let mut shown = part.searched(&Text, &texts(&own), at, budget);
+                let first = shown.lines.iter_mut().take(1);
+                first.for_each(|line| *line = format!("key {key:?}: {line}"));
+                shown
             }
         }
     }
 
-    fn searched<O>(&self, object: &O, ops: &[Op<O::Call>], at: usize, budget: Budget) -> Vec<String>
+    fn searched<O>(&self, object: &O, ops: &[Op<O::Call>], at: usize, budget: Budget) -> Shown
     where
         O: Object<Call: std::fmt::Debug>,
     {
@@ -193,7 +204,7 @@ impl Recorded {
         at: usize,
         judge: impl Fn(&[Op<O::Call>], &mut Budget) -> Answer,
         budget: Budget,
-    ) -> Vec<String>
+    ) -> Shown
     where
         O: Object<Call: std::fmt::Debug>,
     {
@@ -211,7 +222,19 @@ impl Recorded {
             let call = self.named(&format!("{:?}", op.call));
             format!("line {line}, process {process}, {} to {to}: {call}", op.invoked)
         });
-        std::iter::once(head).chain(told).collect()
+        let lines = std::iter::once(head).chain(told).collect();
+        let calls: Vec<O::Call> = culprits.iter().map(|(_, op)| op.call.clone()).collect();
+        let drawn = culprits.iter().map(|(place, op)| {
+            let source = self.sources.get(*place);
+            timeline::Operation {
+                process: source.map_or(0, |source| source.process),
+                label: self.named(&format!("{:?}", op.call)),
+                invoked: op.invoked,
+                returned: op.returned,
+                line: source.map(|source| source.line),
+            }
+        });
+        Shown { lines, drawn: explanation::drawn(object, &calls, drawn.collect(), vec![]) }
     }
 
     /// With the names of values that are no numbers. A name may look like such a number itself.

@@ -13,6 +13,7 @@ mod axioms;
 
 use super::anomaly::{Anomalies, Anomaly};
 use super::cycles::{self, Hop};
+use super::drawn;
 use super::facts::Facts;
 use super::graph::{Edges, Label, Labels};
 use super::models::{Model, Models};
@@ -113,7 +114,7 @@ pub fn check(history: &Transactions, level: Level, budget: &Budget) -> Report {
     let (mut evidence, mut before) = (vec![], vec![]);
     for fact in facts.shown.into_iter().filter(|f| bad.has(f.anomaly)) {
         let words = vec![fact.words];
-        evidence.push(Evidence { anomaly: fact.anomaly, words, txns: fact.txns });
+        evidence.push(Evidence { anomaly: fact.anomaly, words, txns: fact.txns, drawn: None });
     }
     if bad.is_empty() {
         let mut checker = Checker::of(history, &writes);
@@ -253,7 +254,7 @@ impl<'a> Checker<'a> {
                     let (name, who) = (self.history.key(key), who(self.history, number));
                     let words = vec![format!("{who} did not read what it had written to {name}")];
                     let anomaly = Anomaly::Internal;
-                    return Some(Evidence { anomaly, words, txns: vec![number] });
+                    return Some(Evidence { anomaly, words, txns: vec![number], drawn: None });
                 }
             }
         }
@@ -300,11 +301,11 @@ impl<'a> Checker<'a> {
     }
 
     fn tell(&self, hops: &[Hop]) -> Evidence {
-        let mut words = vec![];
+        let (mut words, mut hows) = (vec![], vec![]);
         for (i, hop) in hops.iter().enumerate() {
             let next = hops[(i + 1) % hops.len()].txn;
             let key = || self.history.key(hop.key);
-            let how = match hop.label {
+            let how: String = match hop.label {
                 Label::Process => "came in its session before".into(),
                 Label::Wr => format!("wrote the {} that was read by", key()),
                 _ => {
@@ -315,10 +316,12 @@ impl<'a> Checker<'a> {
                 }
             };
             words.push(format!("{} {how} {}", self.name(hop.txn), self.name(next)));
+            hows.push(how);
         }
         let data = hops.iter().any(|h| h.label == Label::Ww);
         let anomaly = if data { Anomaly::CommitOrderCycle } else { Anomaly::G1cProcess };
         let txns = hops.iter().map(|h| h.txn).filter(|txn| *txn != self.init).collect();
-        Evidence { anomaly, words, txns }
+        let drawn = drawn::of(self.history, anomaly, hops, &hows);
+        Evidence { anomaly, words, txns, drawn }
     }
 }

@@ -113,7 +113,7 @@ fn stores_are_read_and_judged_key_by_key() {
     let broken = text.replace("\"xy\"", "\"yx\"");
     let read = good(&broken);
     assert_eq!(read.history.judge(&mut all()), Answer::No(2));
-    let evidence = read.evidence(2, all());
+    let evidence = read.evidence(2, all()).lines;
     assert_eq!(
         evidence[0],
         "key \"a\": 3 operations that no order explains, out of 3; 1 had returned before, which \
@@ -139,7 +139,7 @@ fn a_name_may_look_like_the_number_of_one() {
     let text = format!("[1] call push({name})\n[1] return\n[2] call pop\n[2] return empty\n");
     let read = good(&text);
     let Answer::No(at) = read.history.judge(&mut all()) else { panic!("{read:?}") };
-    let told = read.evidence(at, all()).join("\n");
+    let told = read.evidence(at, all()).lines.join("\n");
     assert!(told.contains(&format!("Put({name})")), "{told}");
 }
 
@@ -251,7 +251,7 @@ fn no_text_makes_it_panic() {
             if let Ok(read) = read(text.as_bytes(), format)
                 && let Answer::No(at) = read.history.judge(&mut Budget::of_steps(10_000))
             {
-                assert!(!read.evidence(at, Budget::of_steps(10_000)).is_empty());
+                assert!(!read.evidence(at, Budget::of_steps(10_000)).lines.is_empty());
             }
         }
     }
