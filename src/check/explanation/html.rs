@@ -45,7 +45,7 @@ fn table(page: &mut String, told: &Timeline) {
     };
     let mut head = vec!["process", "operation", "invoked", "took", "place"];
     head.extend(lined.then_some("line"));
-    let _ = write!(page, "<table><thead>{}</thead><tbody>\n", cells(&head, "th").trim_end());
+    let _ = writeln!(page, "<table><thead>{}</thead><tbody>", cells(&head, "th").trim_end());
     let start = told.operations.iter().map(|op| op.invoked).min().unwrap_or(0);
     for (at, op) in told.operations.iter().enumerate() {
         let took = op.returned.map_or("unknown".to_owned(), |t| span(t.saturating_sub(op.invoked)));
