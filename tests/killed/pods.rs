@@ -2,19 +2,17 @@
 //! killed by SIGKILL before, while and after something is injected or healed, and every pod, machine and controller is
 //! as it was. Where an agent is killed, the drill goes on, and tells when nothing was held.
 
-mod lab;
-mod runner;
-
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Cluster, Members, cluster, so};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use runner::{Going, PATIENCE, eventually};
 use rustix::process::Signal;
+
+use crate::lab::{Cluster, Members, cluster, so};
+use crate::runner::{Going, eventually};
 
 /// How many sets of members are drilled at once.
 const AT_ONCE: usize = 4;
@@ -145,27 +143,9 @@ fn filters(network: &str) -> String {
     network.lines().filter(no_device).collect::<Vec<_>>().join("\n")
 }
 
-/// Starts a drill and waits for the words. A busy machine may keep the clients from the little work without which
-/// nothing is injected: then another.
 fn drill_until(members: &Members, said: &str) -> Going {
-    for _ in 0..10 {
-        let mut drill = members.home.start_command(members.command("run s.yaml"));
-        let began = Instant::now();
-        while !drill.said().contains(said) {
-            assert!(began.elapsed() < 2 * PATIENCE, "no `{said}`: {}", drill.said());
-            if drill.child.try_wait().unwrap().is_some() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        if drill.said().contains(said) {
-            return drill;
-        }
-        let why = drill.said();
-        assert!(why.contains("steady state NOT reached"), "no `{said}`: {why}");
-        std::fs::remove_dir_all(members.home.path("reports")).unwrap();
-    }
-    panic!("this machine is too busy: the steady state was never reached");
+    let start = || members.home.start_command(members.command("run s.yaml"));
+    crate::drill_until(&members.home, said, start)
 }
 
 fn as_before(members: &Members, before: &[String], stays: (bool, bool), what: &str) {

@@ -1,18 +1,16 @@
 //! Nothing is left behind, fault by fault and instant by instant: the runner, or the agent of a struck node, is
 //! killed by SIGKILL before, while and after something is injected or healed, and every node is as it was.
 
-mod containers;
-mod runner;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use containers::{Nodes, engine, try_docker};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use runner::{Going, PATIENCE, eventually};
 use rustix::process::Signal;
+
+use crate::containers::{Nodes, engine, try_docker};
+use crate::runner::{Going, eventually};
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 /// How many sets of nodes are drilled at once.
@@ -87,27 +85,8 @@ fn same(before: &[String; 3], nodes: &Nodes) -> Result<(), String> {
     }
 }
 
-/// Starts a drill and waits for the words. A busy machine may keep the clients from the little work without which
-/// nothing is injected: then another.
 fn drill_until(nodes: &Nodes, said: &str) -> Going {
-    for _ in 0..10 {
-        let mut drill = nodes.home.start("run s.yaml");
-        let began = std::time::Instant::now();
-        while !drill.said().contains(said) {
-            assert!(began.elapsed() < 2 * PATIENCE, "no `{said}`: {}", drill.said());
-            if drill.child.try_wait().unwrap().is_some() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        if drill.said().contains(said) {
-            return drill;
-        }
-        let why = drill.said();
-        assert!(why.contains("steady state NOT reached"), "no `{said}`: {why}");
-        std::fs::remove_dir_all(nodes.home.path("reports")).unwrap();
-    }
-    panic!("this machine is too busy: the steady state was never reached");
+    crate::drill_until(&nodes.home, said, || nodes.home.start("run s.yaml"))
 }
 
 /// Waits for the rest of the instant. Whether the runner was there to see it.
