@@ -219,6 +219,32 @@ fn a_stale_read_is_explained() {
 }
 
 #[test]
+fn only_faults_that_had_begun_are_near_and_the_last_of_them_if_all_were_over() {
+    let ops = [op(Call::Add(1), 0, 10), op(Call::Add(2), 20, 30), op(Call::Take(1), 40, 50)];
+    let calls: Vec<Call> = ops.iter().map(|op| op.call).collect();
+    let near = |spans: &[(u64, Option<u64>)]| {
+        let fault =
+            |(from, to): &(u64, Option<u64>)| Fault { name: "f".into(), from: *from, to: *to };
+        let faults = spans.iter().map(fault).collect();
+        let told = timeline(&Register, &calls, shown(&ops), faults, Limits::default());
+        told.near.iter().map(|near| (near.fault, near.before)).collect::<Vec<_>>()
+    };
+    assert_eq!(near(&[(0, Some(5)), (10, Some(25)), (60, None)]), [(1, 15)]);
+    assert_eq!(near(&[(0, Some(5)), (45, None), (50, Some(60)), (51, None)]), [(1, 0), (2, 0)]);
+    assert_eq!(near(&[(51, Some(60))]), []);
+}
+
+#[test]
+fn what_nobody_knows_to_have_been_seen_has_no_place_and_who_began_at_the_last_instant_is_stuck() {
+    let unknown = Op { call: Call::Take(1), invoked: 5, returned: None };
+    let ops =
+        [op(Call::Add(1), 0, 10), unknown, op(Call::Take(7), 20, 30), op(Call::Take(8), 30, 40)];
+    let told = explain(&Register, &ops, Limits::default());
+    assert_eq!(told.order.iter().map(|point| point.operation).collect::<Vec<_>>(), [0]);
+    assert_eq!((told.stuck, told.later), (vec![2, 3], vec![]));
+}
+
+#[test]
 fn edges_that_are_no_cycle_are_refused() {
     let t = ring(&[Vec::new(), Vec::new(), Vec::new()]);
     assert_eq!(t.edges.iter().map(|e| e.from).collect::<Vec<_>>(), [2, 0, 1]);
