@@ -237,11 +237,16 @@ fn only_faults_that_had_begun_are_near_and_the_last_of_them_if_all_were_over() {
 #[test]
 fn what_nobody_knows_to_have_been_seen_has_no_place_and_who_began_at_the_last_instant_is_stuck() {
     let unknown = Op { call: Call::Take(1), invoked: 5, returned: None };
-    let ops =
-        [op(Call::Add(1), 0, 10), unknown, op(Call::Take(7), 20, 30), op(Call::Take(8), 30, 40)];
+    let ops = [
+        op(Call::Add(1), 0, 10),
+        unknown,
+        op(Call::Add(2), 12, 18),
+        op(Call::Take(7), 20, 30),
+        op(Call::Take(8), 30, 40),
+    ];
     let told = explain(&Register, &ops, Limits::default());
-    assert_eq!(told.order.iter().map(|point| point.operation).collect::<Vec<_>>(), [0]);
-    assert_eq!((told.stuck, told.later), (vec![2, 3], vec![]));
+    assert_eq!(told.order.iter().map(|point| point.operation).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!((told.stuck, told.later), (vec![3, 4], vec![]));
 }
 
 #[test]
